@@ -1,0 +1,61 @@
+"""The ingesting process's own DuckDB: trusted side, file-backed, bounded memory, no network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from sandbox.errors import Code, Refusal, refuse
+
+MEMORY_MB = 2048
+"""Most memory that DuckDB may use, in MB; half of the machine's if that is less."""
+
+
+@contextmanager
+def workspace(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection whose tables and spill live in ``folder``; engine errors leave as refusals.
+
+    The engine's own text may carry values, so it is dropped: ``Code.SOURCE`` says only that the
+    source could not be read.
+    """
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{_memory_mb()}MB",
+        "temp_directory": str(folder / "spill"),
+        "threads": os.cpu_count() or 1,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "preserve_insertion_order": True,
+    }
+    connection = duckdb.connect(str(folder / "work.duckdb"), config=config)
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+    except duckdb.Error as error:
+        raise _unreadable(error) from None
+    finally:
+        connection.close()
+
+
+def _unreadable(error: duckdb.Error) -> Refusal:
+    if isinstance(error, duckdb.OutOfMemoryException):
+        hint = "free memory or disk space where snapshots are kept"
+        return refuse(Code.SOURCE, "out of memory or disk space", hint, "请释放内存或快照所在磁盘的空间")
+    hint = "check that every file is a well-formed CSV or Parquet file and that the disk is not full"
+    return refuse(
+        Code.SOURCE, "a file cannot be read", hint, "请检查文件是否为完好的 CSV 或 Parquet，磁盘是否已满"
+    )
+
+
+def _memory_mb() -> int:
+    half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return int(min(MEMORY_MB, half // 2**20))
+
+
+def scalar(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
+    """The single integer that a query returns; NULL counts as 0."""
+    row = connection.execute(sql).fetchone()
+    return int(row[0] or 0) if row else 0

@@ -1,0 +1,76 @@
+"""Aggregates and window functions that the language knows, with the facts of their results.
+
+Over private rows that are released only those in ``PROTECTED`` exist; over public rows all of
+``AGGREGATES`` do.  Per-unit (private) aggregates use the expected rows of a unit only to guess a
+range; compiled sums clamp to that range, so soundness never rests on the guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from sandbox.catalogue import UNBOUNDED, Kind, Range
+from sandbox.errors import Code, refuse
+from sandbox.sql.expressions import Agg, Facts, Win
+from sandbox.sql.facts import facts_of
+
+AGGREGATES = frozenset(
+    {"count_star", "count", "sum", "avg", "min", "max", "median", "var_samp", "var_pop", "stddev_samp", "stddev_pop"}
+    | {"string_agg", "arg_min", "arg_max", "bool_and", "bool_or"}
+)
+PROTECTED = frozenset({"count_star", "count", "sum", "avg", "var_samp", "var_pop", "stddev_samp", "stddev_pop"})
+WINDOWS = frozenset(
+    {"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "first_value", "last_value"}
+    | {"sum", "avg", "min", "max", "count", "count_star"}
+)
+MOMENTS = frozenset({"avg", "median", "var_samp", "var_pop", "stddev_samp", "stddev_pop"})
+ONE = Fraction(1)
+
+
+def agg_facts(agg: Agg, inputs: Sequence[Facts], rows: int | None, *, private: bool) -> Facts:
+    """Facts of an aggregate's result.  ``rows``: expected rows of a unit in one private group."""
+    if agg.name == "count_star":
+        return Facts(Kind.INTEGER, False, _count_range(rows), ONE)
+    assert agg.arg is not None
+    known = facts_of(agg.arg, inputs)
+    if agg.name == "count":
+        return Facts(Kind.INTEGER, False, _count_range(rows), ONE)
+    if agg.name in ("sum", *MOMENTS):
+        if not known.kind.numeric:
+            raise refuse(Code.TYPE, f"{agg.name}({known.kind.value})", "give it a number", "参数须为数字")
+        return _number(agg.name, known, rows)
+    if agg.name in ("bool_and", "bool_or") and known.kind is not Kind.BOOLEAN:
+        raise refuse(Code.TYPE, agg.name, "give it a condition", "参数须为条件")
+    if agg.name == "string_agg" and known.kind is not Kind.STRING:
+        raise refuse(Code.TYPE, agg.name, "give it text", "参数须为文本")
+    return Facts(known.kind, True, known.range, known.scale)
+
+
+def _count_range(rows: int | None) -> Range:
+    return Range(Fraction(0), Fraction(rows if rows is not None else 2**40))
+
+
+def _number(name: str, known: Facts, rows: int | None) -> Facts:
+    if name in ("avg", "median"):
+        return Facts(Kind.DOUBLE, True, known.range)
+    if name != "sum":
+        return Facts(Kind.DOUBLE, True, Range(Fraction(0), None))
+    spread = UNBOUNDED
+    if rows is not None and known.range.lo is not None and known.range.hi is not None:
+        spread = Range(min(known.range.lo * rows, known.range.lo, Fraction(0)), max(known.range.hi * rows, known.range.hi, Fraction(0)))
+    return Facts(Kind.DOUBLE, True, spread, known.scale)
+
+
+def win_facts(win: Win, inputs: Sequence[Facts]) -> Facts:
+    """Facts of a window function's result."""
+    if win.name in ("row_number", "rank", "dense_rank", "ntile", "count", "count_star"):
+        return Facts(Kind.INTEGER, False, Range(Fraction(0), Fraction(2**40)), ONE)
+    if win.name in ("percent_rank", "cume_dist"):
+        return Facts(Kind.DOUBLE, False, Range(Fraction(0), ONE))
+    known = facts_of(win.args[0], inputs)
+    if win.name in ("sum", "avg"):
+        if not known.kind.numeric:
+            raise refuse(Code.TYPE, f"{win.name}({known.kind.value})", "give it a number", "参数须为数字")
+        return Facts(Kind.DOUBLE, True, UNBOUNDED)
+    return Facts(known.kind, True, known.range, known.scale)

@@ -1,0 +1,116 @@
+"""Text to one syntax tree: the text gate, sqlglot, and the allow list of syntax.
+
+sqlglot reads SQL; it is no safety net.  After parsing, every node and every argument that is set must
+stand in ``syntax.ALLOWED``; anything else is refused by name.  The tree goes no further than
+``resolve``.
+"""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from sandbox.errors import Code, refuse
+from sandbox.sql.syntax import check_syntax
+
+# sqlglot logs texts that it cannot read; a query's text belongs in the audit log only.
+logging.getLogger("sqlglot").disabled = True
+
+MOST_CHARACTERS = 20_000
+MOST_NESTING = 60
+MOST_TOKENS = 4_000
+MOST_DEPTH = 120
+
+
+def parse(text: str) -> exp.Query:
+    """One SELECT (or set operation) out of untrusted text.
+
+    Refuses with TEXT_*, SYNTAX, SEVERAL_STATEMENTS, NOT_SELECT or CONSTRUCT.
+    """
+    gate(text)
+    tree = _statement(text)
+    _depth(tree)
+    check_syntax(tree)
+    return tree
+
+
+def gate(text: str) -> None:
+    """Refuse over-long, deeply nested or oddly encoded text before any parser sees it."""
+    if len(text) > MOST_CHARACTERS:
+        raise refuse(Code.TEXT_TOO_LONG, f"{len(text)} > {MOST_CHARACTERS}")
+    if not text.strip():
+        raise refuse(Code.SYNTAX, "the text is empty")
+    quoted = _quoted(text)
+    depth = deepest = 0
+    for position, (character, inside) in enumerate(zip(text, quoted, strict=True)):
+        if not _plain(character, inside=inside):
+            raise refuse(Code.TEXT_CHARACTER, f"U+{ord(character):04X} at {position}")
+        if not inside:
+            depth += (character in "([{") - (character in ")]}")
+            deepest = max(deepest, depth)
+    if deepest > MOST_NESTING:
+        raise refuse(Code.TEXT_NESTING, f"{deepest} > {MOST_NESTING}")
+
+
+def _quoted(text: str) -> list[bool]:
+    """For each character whether it stands inside a quoted string or name, or a comment."""
+    inside: list[bool] = []
+    closing = ""
+    for position, character in enumerate(text):
+        if closing:
+            inside.append(True)
+            if text.startswith(closing, position - len(closing) + 1) or (closing == "\n" and character == "\r"):
+                closing = ""
+        else:
+            opened = text[position : position + 2]
+            closing = {"--": "\n", "/*": "*/"}.get(opened, character if character in "'\"" else "")
+            inside.append(closing in ("\n", "*/"))
+    return inside
+
+
+def _plain(character: str, *, inside: bool) -> bool:
+    if character in "\t\n\r" or " " <= character <= "~":
+        return True
+    if ord(character) < 0xA0:
+        return False
+    category = unicodedata.category(character)
+    if inside:
+        return category[0] in "LNPSM" or character == "\u3000"
+    # Chinese names may stand unquoted; nothing that folds, joins or hides may.
+    return category == "Lo" and unicodedata.normalize("NFKC", character) == character
+
+
+def _statement(text: str) -> exp.Query:
+    if "$" in _outside(text):
+        raise refuse(Code.CONSTRUCT, "$", "write values as ordinary literals", "请使用普通字面量")
+    try:
+        tokens = sqlglot.tokenize(text, read="duckdb")
+        if len(tokens) > MOST_TOKENS:
+            raise refuse(Code.TEXT_NESTING, f"{len(tokens)} > {MOST_TOKENS}")
+        trees = [t for t in sqlglot.parse(text, read="duckdb") if t is not None]
+    except (SqlglotError, RecursionError, ValueError, AttributeError, IndexError, KeyError, TypeError):
+        raise refuse(Code.SYNTAX, "the statement does not parse") from None
+    if len(trees) != 1:
+        raise refuse(Code.SEVERAL_STATEMENTS)
+    tree = trees[0]
+    if not isinstance(tree, exp.Select | exp.SetOperation | exp.Subquery):
+        raise refuse(Code.NOT_SELECT, tree.key.upper())
+    return tree
+
+
+def _outside(text: str) -> str:
+    return "".join(c for c, inside in zip(text, _quoted(text), strict=True) if not inside)
+
+
+def _depth(tree: exp.Expr) -> None:
+    level: list[exp.Expr] = [tree]
+    depth = 0
+    while level:
+        depth += 1
+        if depth > MOST_DEPTH:
+            raise refuse(Code.TEXT_NESTING, f"{depth} > {MOST_DEPTH}")
+        level = [child for node in level for child in node.iter_expressions()]

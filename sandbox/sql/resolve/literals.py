@@ -1,0 +1,111 @@
+"""Constants, types and units as the user wrote them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from fractions import Fraction
+
+from sqlglot import exp
+
+from sandbox.catalogue import Kind
+from sandbox.errors import Code, refuse
+from sandbox.sql.expressions import Expr, Literal
+
+LARGEST = 2**62
+KINDS = {
+    exp.DType.BOOLEAN: Kind.BOOLEAN,
+    exp.DType.INT: Kind.INTEGER,
+    exp.DType.BIGINT: Kind.INTEGER,
+    exp.DType.DOUBLE: Kind.DOUBLE,
+    exp.DType.DECIMAL: Kind.DECIMAL,
+    exp.DType.VARCHAR: Kind.STRING,
+    exp.DType.TEXT: Kind.STRING,
+    exp.DType.DATE: Kind.DATE,
+    exp.DType.TIMESTAMP: Kind.TIMESTAMP,
+    exp.DType.TIMESTAMPNTZ: Kind.TIMESTAMP,
+}
+INTERVALS = {
+    "SECOND": ("add_seconds", 1),
+    "MINUTE": ("add_seconds", 60),
+    "HOUR": ("add_seconds", 3600),
+    "DAY": ("add_days", 1),
+    "WEEK": ("add_days", 7),
+    "MONTH": ("add_months", 1),
+    "QUARTER": ("add_months", 3),
+    "YEAR": ("add_months", 12),
+}
+
+
+def number(text: str) -> Literal:
+    """An integer or decimal constant.  Exponents give binary64, exact in between."""
+    if text.isdigit():
+        value = int(text)
+        if value > LARGEST:
+            raise refuse(Code.LITERAL, text[:30], "use a number below 2^62", "请使用小于 2^62 的数")
+        return Literal(value, Kind.INTEGER)
+    try:
+        exact = Fraction(text) if len(text) <= 40 else None
+    except ValueError:
+        exact = None
+    if exact is None or abs(exact) > 10**30 or "_" in text:
+        raise refuse(Code.LITERAL, text[:30], "use a plain decimal number", "请使用普通小数")
+    return Literal(exact, Kind.DOUBLE)
+
+
+def date(text: str) -> Literal:
+    """``DATE '2025-01-31'``."""
+    try:
+        if len(text) != 10:
+            raise ValueError
+        return Literal(dt.date.fromisoformat(text), Kind.DATE)
+    except ValueError:
+        raise refuse(Code.LITERAL, text[:30], "write dates as '2025-01-31'", "日期写作 '2025-01-31'") from None
+
+
+def timestamp(text: str) -> Literal:
+    """``TIMESTAMP '2025-01-31 12:00:00'``."""
+    for form in ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"):
+        try:
+            return Literal(dt.datetime.strptime(text, form), Kind.TIMESTAMP)
+        except ValueError:
+            continue
+    raise refuse(Code.LITERAL, text[:30], "write times as '2025-01-31 12:00:00'", "时间写作 '2025-01-31 12:00:00'")
+
+
+def kind_of(node: exp.Expr) -> tuple[Kind, Fraction | None]:
+    """The type named by a cast, and the scale of a DECIMAL."""
+    kind = KINDS.get(node.this) if isinstance(node, exp.DataType) else None
+    if kind is None:
+        name = str(getattr(node, "this", node))[:30]
+        hint = "use BOOLEAN, INTEGER, BIGINT, DOUBLE, DECIMAL, VARCHAR, DATE or TIMESTAMP"
+        raise refuse(Code.CONSTRUCT, name.replace("DType.", ""), hint, "请使用常用类型")
+    params = [p.this for p in node.expressions]
+    if kind is not Kind.DECIMAL:
+        return kind, None
+    digits = int(params[1].this) if len(params) == 2 and isinstance(params[1], exp.Literal) else (3 if not params else 0)
+    if digits > 12:
+        raise refuse(Code.LITERAL, f"DECIMAL(…, {digits})", "use at most 12 digits after the point", "小数位数不超过 12")
+    return kind, Fraction(1, 10**digits)
+
+
+def interval(node: exp.Interval) -> tuple[str, int]:
+    """Which shift an interval is, and by how much: ``("add_days", 90)``."""
+    unit = str(node.args["unit"].this).upper() if node.args.get("unit") is not None else ""
+    unit = unit[:-1] if unit.endswith("S") else unit
+    amount = node.this
+    text = str(amount.this) if isinstance(amount, exp.Literal) else ""
+    if unit not in INTERVALS or not text.lstrip("-").isdigit() or len(text) > 9:
+        raise refuse(Code.LITERAL, "INTERVAL", "write INTERVAL 90 DAY", "请写作 INTERVAL 90 DAY")
+    name, factor = INTERVALS[unit]
+    return name, int(text) * factor
+
+
+def same_kind(left: Expr, right: Expr, left_kind: Kind, right_kind: Kind) -> tuple[Expr, Expr]:
+    """Read a text constant beside a date as a date, as the engine would."""
+    return _temporal(left, right_kind), _temporal(right, left_kind)
+
+
+def _temporal(expr: Expr, beside: Kind) -> Expr:
+    if isinstance(expr, Literal) and isinstance(expr.value, str) and beside.temporal:
+        return date(expr.value) if beside is Kind.DATE and len(expr.value) == 10 else timestamp(expr.value)
+    return expr

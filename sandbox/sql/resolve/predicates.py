@@ -1,0 +1,150 @@
+"""WHERE: plain conditions become filters; IN, EXISTS and their negations become semi-joins."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from sandbox.errors import Code, Refusal, refuse
+from sandbox.sql.build import filter_, join, semi_join
+from sandbox.sql.expressions import TRUE, Call, Col, Expr, conjunction
+from sandbox.sql.facts import facts_of
+from sandbox.sql.relation import Aggregate, Project, Relation, Scan, Values, facts, visible, walk
+from sandbox.sql.relation import releases as releases_of
+from sandbox.sql.resolve.columns import Columns
+from sandbox.sql.resolve.layers import LayerReader, nodes_in
+from sandbox.sql.resolve.reader import Reader
+from sandbox.sql.resolve.scope import Scope
+from sandbox.sql.resolve.tables import Place, no_subquery, read_from
+
+
+def split(node: exp.Expr | None) -> list[exp.Expr]:
+    """The parts of a condition joined by AND."""
+    if node is None:
+        return []
+    if isinstance(node, exp.Where | exp.Paren):
+        return split(node.this)
+    if isinstance(node, exp.And):
+        return [*split(node.this), *split(node.expression)]
+    return [node]
+
+
+def apply_where(relation: Relation, scope: Scope, parts: list[exp.Expr], place: Place, aliases: dict[str, exp.Expr]) -> Relation:
+    """The rows of ``relation`` for which every part holds.  The scope stays valid."""
+    plain = [p for p in parts if _subquery_test(p) is None]
+    relation, known = attach_scalars(relation, plain, place)
+    reader = LayerReader(Columns(relation, scope, aliases), known)
+    for part in plain:
+        relation = filter_(relation, reader.read(part))
+    for part in parts:
+        test = _subquery_test(part)
+        if test is not None:
+            relation = _semi(relation, scope, test[0], place, anti=test[1])
+    return relation
+
+
+def _subquery_test(node: exp.Expr) -> tuple[exp.Expr, bool] | None:
+    anti = False
+    while isinstance(node, exp.Not | exp.Paren):
+        anti ^= isinstance(node, exp.Not)
+        node = node.this
+    if isinstance(node, exp.Exists) or (isinstance(node, exp.In) and node.args.get("query") is not None):
+        return node, anti
+    return None
+
+
+def _semi(relation: Relation, scope: Scope, node: exp.Expr, place: Place, *, anti: bool) -> Relation:
+    if isinstance(node, exp.Exists):
+        return _exists(relation, scope, node, place, anti=anti)
+    right = place.resolve(node.args["query"])
+    shown = visible(right)
+    if len(shown) != 1:
+        raise refuse(Code.SUBQUERY, "IN (SELECT …)", "select one column", "请只选择一列")
+    subject = Reader(Columns(relation, scope, {}), no_subquery).read(node.this)
+    on = Call("eq", (subject, Col(len(relation.fields) + shown[0])))
+    if anti and (facts_of(subject, facts(relation)).nullable or right.fields[shown[0]].facts.nullable):
+        raise refuse(Code.SUBQUERY, "NOT IN (SELECT …)", "NULLs make NOT IN surprising; use NOT EXISTS", "含 NULL 时 NOT IN 结果难料，请使用 NOT EXISTS")
+    return semi_join(relation, right, on, anti=anti)
+
+
+def _exists(relation: Relation, scope: Scope, node: exp.Exists, place: Place, *, anti: bool) -> Relation:
+    inner = node.this.this if isinstance(node.this, exp.Subquery) else node.this
+    plain = isinstance(inner, exp.Select) and not any(
+        inner.args.get(k) for k in ("group", "having", "qualify", "distinct", "limit", "offset", "with_")
+    )
+    if not plain:
+        raise refuse(Code.SUBQUERY, "EXISTS", "write EXISTS (SELECT 1 FROM … WHERE …)", "请写作 EXISTS (SELECT 1 FROM … WHERE …)")
+    parts = split(inner.args.get("where"))
+    right, right_scope = read_from(inner, place, parts)
+    own, correlated = _correlation(parts, right, right_scope)
+    right = apply_where(right, right_scope, own, place, {})
+    both = right_scope.shifted(len(relation.fields))
+    on = tuple(_outer(part, relation, right, scope, both) for part in correlated)
+    return semi_join(relation, right, conjunction(on) if on else TRUE, anti=anti)
+
+
+def _correlation(parts: list[exp.Expr], right: Relation, scope: Scope) -> tuple[list[exp.Expr], list[exp.Expr]]:
+    own, correlated = [], []
+    for part in parts:
+        names = [c for c in part.find_all(exp.Column)]
+        inside = all(_known(c, scope) for c in names) or _subquery_test(part) is not None
+        (own if inside else correlated).append(part)
+    return own, correlated
+
+
+def _known(node: exp.Column, scope: Scope) -> bool:
+    table = node.args.get("table")
+    try:
+        return scope.find(str(node.this.this), None if table is None else str(table.this)) is not None
+    except Refusal:
+        return True
+
+
+def _outer(part: exp.Expr, left: Relation, right: Relation, scope: Scope, shifted: Scope) -> Expr:
+    # An inner name hides an outer one: look inside first, then outside.
+    beside = Values((), (*left.fields, *right.fields))
+    return _Correlated(Columns(beside, shifted, {}), Columns(beside, scope, {})).read(part)
+
+
+class _Correlated(Reader):
+    """Reads a condition whose names may be the subquery's or the enclosing query's."""
+
+    def __init__(self, inner: Columns, outer: Columns) -> None:
+        super().__init__(inner, no_subquery)
+        self.outer = outer
+
+    def column(self, node: exp.Column) -> Expr:
+        try:
+            found = self.columns.find(node)
+        except Refusal as unknown:
+            if unknown.code is not Code.UNKNOWN_COLUMN:
+                raise
+            found = self.outer.find(node)
+        assert not isinstance(found, exp.Expr)
+        return found
+
+
+def attach_scalars(relation: Relation, roots: list[exp.Expr], place: Place) -> tuple[Relation, dict[exp.Expr, int]]:
+    """Join each scalar subquery's single row beside the relation; say where its value stands."""
+    known: dict[exp.Expr, int] = {}
+    for node in nodes_in(roots, (exp.Query,)):
+        value = place.resolve(node)
+        shown = visible(value)
+        if len(shown) != 1 or not one_row(value):
+            raise refuse(Code.SUBQUERY, "(SELECT …)", "a subquery used as a value aggregates to one row and one column", "作为值的子查询须聚合为一行一列")
+        if releases_of(value) and not reads_protected(relation):
+            raise refuse(Code.SUBQUERY, "(SELECT …)", "a protected value beside public rows: name it in a CTE and select from it", "受保护的值不能与公开记录并列，请用 CTE 命名后查询")
+        known[node] = len(relation.fields) + shown[0]
+        relation = join("inner", relation, value, TRUE)
+    return relation, known
+
+
+def one_row(relation: Relation) -> bool:
+    """Whether the relation always has exactly one row."""
+    if isinstance(relation, Project):
+        return one_row(relation.input)
+    return isinstance(relation, Aggregate) and not relation.keys and relation.privacy is None
+
+
+def reads_protected(relation: Relation) -> bool:
+    """Whether some protected table is read, released or not."""
+    return any(isinstance(n, Scan) and n.privacy is not None for n in walk(relation))

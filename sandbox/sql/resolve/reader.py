@@ -1,0 +1,280 @@
+"""Reading expressions: one syntax node to one expression of ours, or a refusal by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlglot import exp
+
+from sandbox.catalogue import Kind
+from sandbox.errors import Code, refuse
+from sandbox.sql.expressions import NULL, TRUE, Call, Case, Cast, Expr, Facts, Literal
+from sandbox.sql.facts import evaluate, facts_of
+from sandbox.sql.functions import FUNCTIONS
+from sandbox.sql.resolve import literals
+from sandbox.sql.resolve.columns import Columns
+from sandbox.sql.syntax import AGGREGATES, OPERATORS, RANKS, UNARY
+
+PARTS = {
+    "YEAR": "year", "QUARTER": "quarter", "MONTH": "month", "WEEK": "week", "DAY": "day", "DOY": "dayofyear",
+    "DOW": "dayofweek", "DAYOFWEEK": "dayofweek", "ISODOW": "isodow", "HOUR": "hour", "MINUTE": "minute", "SECOND": "second",
+    "YEARS": "year", "MONTHS": "month", "DAYOFYEAR": "dayofyear",
+}  # fmt: skip
+ANONYMOUS = {"date_part": "date_part", "datepart": "date_part", "prefix": "starts_with", "suffix": "ends_with", "mod": "mod"}
+
+
+class Reader:
+    """Reads expressions over one relation.
+
+    ``columns`` finds names; ``subquery`` answers scalar subqueries (or refuses them).
+    """
+
+    def __init__(self, columns: Columns, subquery: Callable[[exp.Expr], Expr]) -> None:
+        self.columns = columns
+        self.subquery = subquery
+        self._reading: list[exp.Expr] = []
+
+    def facts(self) -> Sequence[Facts]:
+        """Facts of the columns that expressions read here may mention."""
+        return self.columns.facts()
+
+    def read(self, node: exp.Expr) -> Expr:
+        """The expression that ``node`` means."""
+        match node:
+            case exp.Column():
+                return self.column(node)
+            case exp.Paren():
+                return self.read(node.this)
+            case exp.Literal() | exp.Boolean() | exp.Null():
+                return _constant(node)
+            case exp.Subquery() | exp.Select():
+                return self.subquery(node)
+            case exp.Case():
+                return self._case(node)
+            case exp.If():
+                default = node.args.get("false")
+                return Case(((self.read(node.this), self.read(node.args["true"])),), NULL if default is None else self.read(default))
+            case exp.Cast() | exp.TryCast():
+                return self._cast(node)
+            case exp.Between():
+                low = self._compare("ge", self.read(node.this), self.read(node.args["low"]))
+                return self._call("and", low, self._compare("le", self.read(node.this), self.read(node.args["high"])))
+            case exp.In():
+                return self._in(node)
+            case exp.Is():
+                return self._is(node)
+            case exp.NullSafeNEQ() | exp.NullSafeEQ():
+                return self._null_safe(node)
+            case exp.Not():
+                return self._not(self.read(node.this))
+            case exp.Neg():
+                return self._negative(self.read(node.this))
+            case exp.Add() | exp.Sub() if isinstance(node.expression, exp.Interval):
+                return self._shift(node)
+            case _:
+                return self._function(node)
+
+    def column(self, node: exp.Column) -> Expr:
+        """A column, or the SELECT item that its name is an alias of."""
+        found = self.columns.find(node, inside_alias=bool(self._reading))
+        if not isinstance(found, exp.Expr):
+            return found
+        if any(found is busy for busy in self._reading):
+            raise refuse(Code.AMBIGUOUS, str(node.this.this))
+        self._reading.append(found)
+        try:
+            return self.read(found)
+        finally:
+            self._reading.pop()
+
+    def _function(self, node: exp.Expr) -> Expr:
+        name = OPERATORS.get(type(node))
+        if name is not None:
+            return self._operator(name, self.read(node.this), self.read(node.expression))
+        name = UNARY.get(type(node))
+        if name is not None:
+            return self._call(name, self.read(node.this))
+        if isinstance(node, tuple(AGGREGATES) + (exp.Count, exp.CountIf, exp.GroupConcat, exp.Filter)):
+            raise refuse(Code.GROUPING, f"{node.key.upper()}()", "", "")
+        if isinstance(node, exp.Window) or isinstance(node, tuple(RANKS)):
+            raise refuse(Code.CONSTRUCT, "OVER", "window functions stand in SELECT, QUALIFY and ORDER BY", "窗口函数只能出现在 SELECT、QUALIFY 和 ORDER BY 中")
+        return self._named(node)
+
+    def _named(self, node: exp.Expr) -> Expr:
+        match node:
+            case exp.Coalesce() | exp.Greatest() | exp.Least():
+                return self._call(node.key, *(self.read(a) for a in (node.this, *node.expressions)))
+            case exp.Round():
+                digits = node.args.get("decimals")
+                return self._call("round", self.read(node.this), *(() if digits is None else (self.read(digits),)))
+            case exp.Log():
+                return self._logarithm(node)
+            case exp.Concat():
+                return self._call("concat", *(self.read(a) for a in node.expressions))
+            case exp.Substring():
+                parts = [node.this, node.args.get("start"), node.args.get("length")]
+                return self._call("substr", *(self.read(p) for p in parts if p is not None))
+            case exp.Replace():
+                return self._call("replace", *(self.read(a) for a in (node.this, node.expression, node.args["replacement"])))
+            case exp.Trim():
+                side = str(node.args.get("position") or "").upper()
+                return self._call({"LEADING": "ltrim", "TRAILING": "rtrim"}.get(side, "trim"), self.read(node.this))
+            case exp.StrPosition():
+                return self._call("strpos", self.read(node.this), self.read(node.args["substr"]))
+            case exp.TimeToStr():
+                return self._call("strftime", self.read(node.this), self.read(node.args["format"]))
+            case exp.TimestampTrunc() | exp.DateTrunc():
+                return self._call("date_trunc", Literal(_unit(node), Kind.STRING), self.read(node.this))
+            case exp.Extract():
+                return self._part(str(node.this.this), node.expression)
+            case exp.DateDiff():
+                return self._call("date_diff", Literal(_unit(node), Kind.STRING), self.read(node.expression), self.read(node.this))
+            case exp.Anonymous():
+                return self._anonymous(node)
+            case _:
+                raise refuse(Code.FUNCTION, type(node).__name__.upper())
+
+    def _anonymous(self, node: exp.Anonymous) -> Expr:
+        name = str(node.this).lower()
+        known = ANONYMOUS.get(name)
+        if known == "date_part" and len(node.expressions) == 2 and isinstance(node.expressions[0], exp.Literal):
+            return self._part(str(node.expressions[0].this), node.expressions[1])
+        if known in FUNCTIONS:
+            return self._call(known, *(self.read(a) for a in node.expressions))
+        raise refuse(Code.FUNCTION, name[:40])
+
+    def _part(self, part: str, node: exp.Expr) -> Expr:
+        name = PARTS.get(part.upper())
+        if name is None:
+            raise refuse(Code.ARGUMENT, f"EXTRACT({part[:20]})", f"use one of {', '.join(sorted(set(PARTS.values())))}", "请使用许可的日期部分")
+        return self._call(name, self.read(node))
+
+    def _logarithm(self, node: exp.Log) -> Expr:
+        if node.expression is None:
+            return self._call("log10", self.read(node.this))
+        if self.read(node.this) != Literal(10, Kind.INTEGER):
+            raise refuse(Code.FUNCTION, "LOG(base, x)")
+        return self._call("log10", self.read(node.expression))
+
+    def _operator(self, name: str, left: Expr, right: Expr) -> Expr:
+        if name in ("eq", "ne", "lt", "le", "gt", "ge"):
+            return self._compare(name, left, right)
+        if name in ("and", "or"):
+            parts = [p for e in (left, right) for p in (e.args if isinstance(e, Call) and e.name == name else (e,))]
+            return self._call(name, *parts)
+        return self._call(name, left, right)
+
+    def _compare(self, name: str, left: Expr, right: Expr) -> Expr:
+        known = self.facts()
+        left, right = literals.same_kind(left, right, facts_of(left, known).kind, facts_of(right, known).kind)
+        if isinstance(left, Literal) and not isinstance(right, Literal):
+            flipped = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+            left, right, name = right, left, flipped.get(name, name)
+        return self._call(name, left, right)
+
+    def _call(self, name: str, *args: Expr) -> Expr:
+        call = Call(name, args)
+        facts_of(call, self.facts())
+        if all(isinstance(a, Literal) for a in args):
+            return self._folded(call)
+        return call
+
+    def _folded(self, call: Call) -> Expr:
+        value = evaluate(call, ())
+        kind = facts_of(call, ()).kind
+        return Literal(value, kind) if value is not None else call
+
+    def _not(self, inner: Expr) -> Expr:
+        flipped = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
+        if isinstance(inner, Call) and inner.name in flipped:
+            return Call(flipped[inner.name], inner.args)
+        return self._call("not", inner)
+
+    def _negative(self, inner: Expr) -> Expr:
+        if isinstance(inner, Literal) and isinstance(inner.value, int | float) or isinstance(inner, Literal) and inner.kind.numeric:
+            return Literal(-inner.value, inner.kind)  # type: ignore[operator]
+        return self._call("neg", inner)
+
+    def _in(self, node: exp.In) -> Expr:
+        if node.args.get("query") is not None:
+            raise refuse(Code.SUBQUERY, "IN (SELECT …)", "use it as a condition of WHERE by itself, joined with AND", "请作为 WHERE 中以 AND 连接的独立条件")
+        subject = self.read(node.this)
+        kind = facts_of(subject, self.facts()).kind
+        options = tuple(literals.same_kind(subject, self.read(e), kind, Kind.STRING)[1] for e in node.expressions)
+        if any(not isinstance(o, Literal) for o in options) or len(options) > 1000:
+            raise refuse(Code.CONSTRUCT, "IN (…)", "list up to 1000 constants", "请列出不超过 1000 个常量")
+        if len(options) == 1:
+            return self._compare("eq", subject, options[0])
+        unique = sorted(set(options), key=repr)
+        return self._call("in", subject, *unique)
+
+    def _is(self, node: exp.Is) -> Expr:
+        subject = self.read(node.this)
+        if isinstance(node.expression, exp.Null):
+            return self._call("is_null", subject)
+        if isinstance(node.expression, exp.Boolean):
+            return self._call("coalesce", self._compare("eq", subject, _constant(node.expression)), Literal(False, Kind.BOOLEAN))
+        raise refuse(Code.CONSTRUCT, "IS", "use IS NULL, IS TRUE or IS FALSE", "请使用 IS NULL、IS TRUE 或 IS FALSE")
+
+    def _null_safe(self, node: exp.Expr) -> Expr:
+        left, right = self.read(node.this), self.read(node.expression)
+        equal = self._call("coalesce", self._compare("eq", left, right), Literal(False, Kind.BOOLEAN))
+        both = self._call("and", self._call("is_null", left), self._call("is_null", right))
+        same = self._call("or", equal, both)
+        return self._not(same) if isinstance(node, exp.NullSafeNEQ) else same
+
+    def _shift(self, node: exp.Expr) -> Expr:
+        name, amount = literals.interval(node.expression)
+        sign = -1 if isinstance(node, exp.Sub) else 1
+        base = self.read(node.this)
+        if isinstance(base, Literal) and isinstance(base.value, str):
+            base = literals.timestamp(base.value)
+        return self._call(name, base, Literal(sign * amount, Kind.INTEGER))
+
+    def _case(self, node: exp.Case) -> Expr:
+        subject = None if node.this is None else self.read(node.this)
+        whens = []
+        for branch in node.args["ifs"]:
+            test = self.read(branch.this)
+            condition = test if subject is None else self._compare("eq", subject, test)
+            whens.append((condition, self.read(branch.args["true"])))
+        default = node.args.get("default")
+        result = Case(tuple(whens), NULL if default is None else self.read(default))
+        facts_of(result, self.facts())
+        return result
+
+    def _cast(self, node: exp.Expr) -> Expr:
+        kind, scale = literals.kind_of(node.args["to"])
+        inner = self.read(node.this)
+        if isinstance(inner, Literal) and isinstance(inner.value, str) and kind is not Kind.STRING:
+            return _typed_text(inner.value, kind)
+        if facts_of(inner, self.facts()).kind is kind and kind is not Kind.DECIMAL:
+            return inner
+        cast = Cast(inner, kind, scale)
+        facts_of(cast, self.facts())
+        return cast
+
+
+def _typed_text(text: str, kind: Kind) -> Expr:
+    if kind is Kind.DATE:
+        return literals.date(text)
+    if kind is Kind.TIMESTAMP:
+        return literals.timestamp(text)
+    raise refuse(Code.LITERAL, text[:30], "write the constant without a cast", "请直接书写常量")
+
+
+def _constant(node: exp.Expr) -> Literal:
+    if isinstance(node, exp.Null):
+        return NULL
+    if isinstance(node, exp.Boolean):
+        return TRUE if node.this else Literal(False, Kind.BOOLEAN)
+    if node.args.get("is_string"):
+        return Literal(str(node.this), Kind.STRING)
+    return literals.number(str(node.this))
+
+
+def _unit(node: exp.Expr) -> str:
+    unit = node.args.get("unit")
+    if not isinstance(unit, exp.Var | exp.Literal):
+        raise refuse(Code.ARGUMENT, node.key.upper(), "the unit is a constant", "单位须为常量")
+    return str(unit.this).lower()

@@ -1,0 +1,166 @@
+"""``simplify``: the same query with projections inlined upward and unused columns dropped.
+
+After it, expressions stand over stored columns wherever that is possible, so policy sees where a
+column is *consumed* (not where a CTE passes it through), releases of equal meaning look equal, and
+measures are clamped at their source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sandbox.errors import Code, refuse
+from sandbox.sql.build import aggregate, distinct, filter_, join, order, semi_join, set_op, window
+from sandbox.sql.expressions import (
+    Col,
+    Expr,
+    Facts,
+    conjunction,
+    conjuncts,
+    map_agg,
+    map_win,
+    remap,
+    substitute,
+    walk,
+)
+from sandbox.sql.facts import facts_of
+from sandbox.sql.prune import prune
+from sandbox.sql.relation import (
+    Aggregate,
+    Distinct,
+    Field,
+    Filter,
+    Join,
+    Order,
+    Project,
+    Relation,
+    SemiJoin,
+    SetOp,
+    Window,
+    facts,
+)
+
+MOST_EXPRESSION = 2_000
+
+
+def simplify(relation: Relation) -> Relation:
+    """An equal relation in the form described above; refuses expressions that grow too large."""
+    return prune(_inline(relation))
+
+
+def _inline(relation: Relation) -> Relation:
+    match relation:
+        case Filter():
+            return _filter(relation)
+        case Project():
+            below = _inline(relation.input)
+            if isinstance(below, Project):
+                return _project(below.input, _through(relation.exprs, below), relation)
+            return _project(below, relation.exprs, relation)
+        case Join():
+            return _join(relation)
+        case SemiJoin():
+            return _semi_join(relation)
+        case Aggregate():
+            return _aggregate(relation)
+        case Window():
+            return _window(relation)
+        case Distinct():
+            return distinct(_inline(relation.input))
+        case SetOp():
+            left, right = _inline(relation.left), _inline(relation.right)
+            return set_op(relation.op, relation.all, left, right)
+        case Order():
+            return order(_inline(relation.input), relation.by, relation.limit, relation.offset)
+        case _:
+            return relation
+
+
+def _through(exprs: tuple[Expr, ...], below: Project) -> tuple[Expr, ...]:
+    """Expressions over a projection, rewritten over its input."""
+    result = tuple(substitute(e, below.exprs) for e in exprs)
+    if any(sum(1 for _ in walk(e)) > MOST_EXPRESSION for e in result):
+        raise refuse(Code.TEXT_NESTING, "an expression grows too large")
+    return result
+
+
+def _project(below: Relation, exprs: tuple[Expr, ...], original: Relation) -> Relation:
+    """A projection to the fields of ``original``, their facts derived anew."""
+    known = facts(below)
+    fields = tuple(
+        _derived(below, e, f, facts_of(e, known)) for e, f in zip(exprs, original.fields, strict=True)
+    )
+    privacy = original.privacy
+    if privacy is not None and below.privacy is not None:
+        privacy = replace(below.privacy, unit=privacy.unit)
+    return Project(below, exprs, fields, privacy)
+
+
+def _derived(below: Relation, expr: Expr, field: Field, known: Facts) -> Field:
+    if isinstance(expr, Col):
+        return replace(below.fields[expr.index], name=field.name, hidden=field.hidden)
+    return replace(field, facts=known)
+
+
+def _filter(relation: Filter) -> Relation:
+    below = _inline(relation.input)
+    if isinstance(below, Project):
+        (predicate,) = _through((relation.predicate,), below)
+        return _project(_merged_filter(below.input, predicate), below.exprs, below)
+    return _merged_filter(below, relation.predicate)
+
+
+def _merged_filter(below: Relation, predicate: Expr) -> Relation:
+    if isinstance(below, Filter):
+        parts = (*conjuncts(below.predicate), *conjuncts(predicate))
+        return filter_(below.input, conjunction(tuple(dict.fromkeys(parts))))
+    return filter_(below, predicate)
+
+
+def _plain(project: Project) -> bool:
+    return all(isinstance(e, Col) for e in project.exprs)
+
+
+def _join(relation: Join) -> Relation:
+    left, right = _inline(relation.left), _inline(relation.right)
+    lefts = _exprs(left, unwrap=isinstance(left, Project) and (relation.kind != "full" or _plain(left)))
+    rights = _exprs(right, unwrap=isinstance(right, Project) and (relation.kind == "inner" or _plain(right)))
+    width = len(lefts[0].fields)
+    outputs = (*lefts[1], *(_shift(e, width) for e in rights[1]))
+    on = substitute(relation.on, outputs)
+    return _project(join(relation.kind, lefts[0], rights[0], on), outputs, relation)
+
+
+def _exprs(relation: Relation, *, unwrap: bool) -> tuple[Relation, tuple[Expr, ...]]:
+    """The relation below a projection and its expressions; or itself and its columns."""
+    if unwrap and isinstance(relation, Project):
+        return relation.input, relation.exprs
+    return relation, tuple(Col(i) for i in range(len(relation.fields)))
+
+
+def _shift(expr: Expr, by: int) -> Expr:
+    return remap(expr, lambda i: i + by)
+
+
+def _semi_join(relation: SemiJoin) -> Relation:
+    left, lefts = _exprs(_inline(relation.left), unwrap=True)
+    right, rights = _exprs(_inline(relation.right), unwrap=True)
+    on = substitute(relation.on, (*lefts, *(_shift(e, len(left.fields)) for e in rights)))
+    return _project(semi_join(left, right, on, anti=relation.anti), lefts, relation)
+
+
+def _aggregate(relation: Aggregate) -> Relation:
+    below, exprs = _exprs(_inline(relation.input), unwrap=True)
+    keys = [substitute(k, exprs) for k in relation.keys]
+    aggs = [map_agg(a, lambda e: substitute(e, exprs)) for a in relation.aggs]
+    names = [f.name for f in relation.fields]
+    return aggregate(below, list(zip(names, keys, strict=False)), list(zip(names[len(keys) :], aggs, strict=True)))
+
+
+def _window(relation: Window) -> Relation:
+    below, exprs = _exprs(_inline(relation.input), unwrap=True)
+    wins = [map_win(w, lambda e: substitute(e, exprs)) for w in relation.wins]
+    width = len(below.fields)
+    names = [f.name for f in relation.fields[len(exprs) :]]
+    built = window(below, list(zip(names, wins, strict=True)))
+    return _project(built, (*exprs, *(Col(width + i) for i in range(len(wins)))), relation)

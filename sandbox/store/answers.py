@@ -1,0 +1,95 @@
+"""Released tables, kept so that an answer, once given, is given again: the same, and free.
+
+Invariants: what is kept was already protected (public from then on); it is never changed; putting the same
+key and price twice keeps the first, so answers never contradict each other; ``purge`` alone removes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, select
+
+from sandbox.store.database import Database, insert_new, micros, moment
+from sandbox.store.ledger import whole
+from sandbox.store.schema import answers
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One kept release.
+
+    ``nano`` is what was paid, ``table`` the Arrow IPC bytes of the protected table, ``metadata`` JSON text
+    (scales, intervals, derivation), ``time`` when it was put (UTC).
+    """
+
+    grant: str
+    snapshot: str
+    release_hash: str
+    nano: int
+    table: bytes
+    metadata: str
+    time: dt.datetime
+
+
+class Answers:
+    """The released tables of all grants and snapshots."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, offered: Stored) -> Stored:
+        """Keep a release and return what is kept: ``offered``, or the one put before at this price."""
+        whole("nano", offered.nano)
+        with self._database.write() as connection:
+            insert_new(
+                connection,
+                answers,
+                grant_id=offered.grant,
+                snapshot=offered.snapshot,
+                release_hash=offered.release_hash,
+                nano=offered.nano,
+                released=offered.table,
+                metadata=offered.metadata,
+                time=micros(offered.time),
+            )
+            key = _key(offered.grant, offered.snapshot, offered.release_hash)
+            return _stored(_one(connection, *key, answers.c.nano == offered.nano))
+
+    def best(self, grant: str, snapshot: str, release_hash: str, at_least: int) -> Stored | None:
+        """The kept answer that was paid most for, if that is ``at_least`` nano or more; else ``None``."""
+        rule = (*_key(grant, snapshot, release_hash), answers.c.nano >= whole("at_least", at_least))
+        with self._database.read() as connection:
+            statement = select(answers).where(*rule).order_by(answers.c.nano.desc()).limit(1)
+            row = connection.execute(statement).first()
+        return None if row is None else _stored(row)
+
+    def purge(self, before: dt.datetime, now: dt.datetime) -> int:
+        """Delete what was put before ``before`` (retention); how many.  The caller logs it.
+
+        Raises ``ValueError`` if ``before`` lies after ``now``: that would delete answers still to be made.
+        """
+        if before > now:
+            raise ValueError("answers are purged up to now at most")
+        with self._database.write() as connection:
+            return connection.execute(delete(answers).where(answers.c.time < micros(before))).rowcount
+
+
+def _key(grant: str, snapshot: str, release_hash: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        answers.c.grant_id == grant,
+        answers.c.snapshot == snapshot,
+        answers.c.release_hash == release_hash,
+    )
+
+
+def _one(connection: Connection, *rules: ColumnElement[bool]) -> Row[Any]:
+    return connection.execute(select(answers).where(*rules)).one()
+
+
+def _stored(row: Row[Any]) -> Stored:
+    return Stored(
+        row.grant_id, row.snapshot, row.release_hash, row.nano, row.released, row.metadata, moment(row.time)
+    )

@@ -1,0 +1,316 @@
+"""The budget ledger: reserve before data is touched, commit when noise is drawn, never refill.
+
+Invariants:
+- spent never passes the limit that came with the charge, however many clients race;
+- all charges of a request are made, or none;
+- spent lives under the account's name for ever: a limit comes with each charge, from the policy in force,
+  and a lowered or raised limit changes nothing that was spent;
+- a reservation is executed at most once (``touch`` succeeds once) and is refunded only if it never was;
+- a crash leaves its reservation spent, and ``orphans`` shows it.
+
+    reserved -> touched -> committed
+        └────-> released (refunded; the request may be reserved afresh)
+
+Units: ``amount`` and ``limit`` are nano (1e-9 of zCDP rho, or of epsilon under a pure grant), ``delta`` and
+``delta_limit`` atto (1e-18).  Amounts are integers up to 2^62; whoever converts rounds costs up.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import groupby
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+
+from sandbox.store.database import Database, insert_new, micros, moment
+from sandbox.store.schema import ledger_accounts, reservation_charges, reservations, uses
+
+MOST: Final = 2**62
+"""The largest amount, delta or limit: two of them still add up within 64 bits."""
+
+_EVER: Final = ""
+"""The ``day`` under which a grant's total number of queries is counted."""
+
+
+class State(StrEnum):
+    """Where a reservation stands.  Only ``RELEASED`` is not spent."""
+
+    RESERVED = "reserved"
+    TOUCHED = "touched"
+    COMMITTED = "committed"
+    RELEASED = "released"
+
+
+class StateError(ValueError):
+    """A reservation was asked to make a step that its state does not allow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one account is to pay, and the limits in force.  ``ValueError`` for amounts out of range."""
+
+    account: str
+    measure: str
+    amount: int
+    delta: int
+    limit: int
+    delta_limit: int
+
+    def __post_init__(self) -> None:
+        whole("amount", self.amount, least=1)
+        for name in ("delta", "limit", "delta_limit"):
+            whole(name, getattr(self, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a request has set aside; ``charges`` by account name, ``time`` of reservation (UTC)."""
+
+    request: str
+    charges: tuple[Charge, ...]
+    state: State
+    time: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """Nothing was charged; these charges do not fit."""
+
+    charges: tuple[Charge, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What an account has spent, and the limits last seen with a charge (for display only)."""
+
+    account: str
+    measure: str
+    spent: int
+    limit: int
+    delta_spent: int
+    delta_limit: int
+
+
+def whole(name: str, value: int, least: int = 0) -> int:
+    """``value`` if it is an integer (no bool) from ``least`` to ``MOST``; else ``ValueError``."""
+    if type(value) is not int or not least <= value <= MOST:
+        raise ValueError(f"{name} must be a whole number from {least} to 2^62")
+    return value
+
+
+class Ledger:
+    """Budgets of all accounts (``grant/unit-kind``, ``dataset/unit-kind``) and query counts of grants."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def reserve(self, request: str, charges: tuple[Charge, ...], now: dt.datetime) -> Reservation | Short:
+        """Charge every account at once, or none.
+
+        Asking again with the same request id and charges returns the reservation made before and charges
+        nothing; only one of its holders can ``touch`` it.  Raises ``ValueError`` for no charges, two for
+        one account, another measure than the account's, or a request id used for other charges.
+        """
+        wanted = tuple(sorted(charges, key=lambda charge: charge.account))
+        if not request or not wanted or len({charge.account for charge in wanted}) < len(wanted):
+            raise ValueError("a reservation has a request id and one charge for each of its accounts")
+        with self._database.write() as connection:
+            for charge in wanted:  # sorted: gateways that lock rows take them in the same order
+                _open(connection, charge)
+            savepoint = connection.begin_nested()
+            if not _claim(connection, request, now):
+                savepoint.rollback()
+                return _same(_load(connection, request), wanted)
+            short = tuple(charge for charge in wanted if not _spend(connection, charge))
+            if short:
+                savepoint.rollback()
+                return Short(short)
+            _note(connection, request, wanted)
+            savepoint.commit()
+            return _load(connection, request)
+
+    def touch(self, reservation: Reservation) -> Reservation:
+        """Raw data is about to be read: the charge stands from here on.  ``StateError`` if not the first."""
+        with self._database.write() as connection:
+            return _move(connection, reservation, State.RESERVED, State.TOUCHED)
+
+    def commit(self, reservation: Reservation) -> Reservation:
+        """Noise was drawn.  Raises ``StateError`` unless touched and not yet committed."""
+        with self._database.write() as connection:
+            return _move(connection, reservation, State.TOUCHED, State.COMMITTED)
+
+    def release(self, reservation: Reservation) -> Reservation:
+        """Refund a reservation that never touched data; else ``StateError`` (a ``ValueError``)."""
+        with self._database.write() as connection:
+            released = _move(connection, reservation, State.RESERVED, State.RELEASED)
+            for charge in _load(connection, reservation.request).charges:
+                _refund(connection, charge)
+            return released
+
+    def reservation(self, request: str) -> Reservation | None:
+        """The reservation of this request id, or ``None``."""
+        with self._database.read() as connection:
+            return next(iter(_assemble(connection, _joined().where(reservations.c.request == request))), None)
+
+    def orphans(self, before: dt.datetime | None = None) -> tuple[Reservation, ...]:
+        """Reservations neither committed nor released, oldest first: spent, and nobody works on them.
+
+        With gateways running, pass ``before`` (the start of the oldest) to leave out queries in flight.
+        """
+        open_states = (State.RESERVED.value, State.TOUCHED.value)
+        statement = _joined().where(reservations.c.state.in_(open_states))
+        if before is not None:
+            statement = statement.where(reservations.c.time < micros(before))
+        with self._database.read() as connection:
+            return _assemble(connection, statement)
+
+    def balance(self, account: str) -> Account | None:
+        """One account, or ``None`` if it was never charged."""
+        return next((found for found in self._accounts(account)), None)
+
+    def balances(self) -> tuple[Account, ...]:
+        """Every account, by name."""
+        return self._accounts(None)
+
+    def use(self, grant: str, day: dt.date, per_day: int | None, total: int | None) -> bool:
+        """Count one query of a grant if both quotas (``None``: no limit) allow it; False if not."""
+        limits = ((_EVER, total), (day.isoformat(), per_day))
+        with self._database.write() as connection:
+            savepoint = connection.begin_nested()
+            if all(_count(connection, grant, key, limit) for key, limit in limits):
+                savepoint.commit()
+                return True
+            savepoint.rollback()
+            return False
+
+    def used(self, grant: str, day: dt.date) -> tuple[int, int]:
+        """Queries of a grant counted on ``day`` and ever."""
+        statement = select(uses.c.day, uses.c.used).where(uses.c.grant_id == grant)
+        with self._database.read() as connection:
+            counts = {row.day: row.used for row in connection.execute(statement)}
+        return counts.get(day.isoformat(), 0), counts.get(_EVER, 0)
+
+    def _accounts(self, account: str | None) -> tuple[Account, ...]:
+        statement = select(ledger_accounts).order_by(ledger_accounts.c.account)
+        if account is not None:
+            statement = statement.where(ledger_accounts.c.account == account)
+        with self._database.read() as connection:
+            return tuple(_account(row) for row in connection.execute(statement))
+
+
+def _open(connection: Connection, charge: Charge) -> None:
+    """Make the account's row on first use, else note the limits now in force."""
+    table = ledger_accounts
+    limits = {"last_limit": charge.limit, "last_delta_limit": charge.delta_limit}
+    fresh = {"account": charge.account, "measure": charge.measure, "spent": 0, "delta_spent": 0}
+    if insert_new(connection, table, **fresh, **limits):
+        return
+    same = (table.c.account == charge.account, table.c.measure == charge.measure)
+    if connection.execute(update(table).where(*same).values(limits)).rowcount == 0:
+        raise ValueError("an account keeps the measure it was opened with")
+
+
+def _spend(connection: Connection, charge: Charge) -> bool:
+    """The one conditional update; the room left is computed here so that no sum can overflow there."""
+    table = ledger_accounts
+    fits = (
+        table.c.account == charge.account,
+        table.c.spent <= charge.limit - charge.amount,
+        table.c.delta_spent <= charge.delta_limit - charge.delta,
+    )
+    values = {"spent": table.c.spent + charge.amount, "delta_spent": table.c.delta_spent + charge.delta}
+    return connection.execute(update(table).where(*fits).values(values)).rowcount == 1
+
+
+def _refund(connection: Connection, charge: Charge) -> None:
+    table = ledger_accounts
+    values = {"spent": table.c.spent - charge.amount, "delta_spent": table.c.delta_spent - charge.delta}
+    connection.execute(update(table).where(table.c.account == charge.account).values(values))
+
+
+def _claim(connection: Connection, request: str, now: dt.datetime) -> bool:
+    """Take the request id, new or released before; False if a reservation stands under it."""
+    state, time = State.RESERVED.value, micros(now)
+    if insert_new(connection, reservations, request=request, state=state, time=time):
+        return True
+    free = (reservations.c.request == request, reservations.c.state == State.RELEASED.value)
+    renewal = update(reservations).where(*free).values(state=state, time=time)
+    if connection.execute(renewal).rowcount == 0:
+        return False
+    connection.execute(delete(reservation_charges).where(reservation_charges.c.request == request))
+    return True
+
+
+def _note(connection: Connection, request: str, charges: Iterable[Charge]) -> None:
+    rows = [
+        {
+            "request": request,
+            "account": charge.account,
+            "amount": charge.amount,
+            "delta": charge.delta,
+            "under_limit": charge.limit,
+            "under_delta_limit": charge.delta_limit,
+        }
+        for charge in charges
+    ]
+    connection.execute(insert(reservation_charges), rows)
+
+
+def _move(connection: Connection, reservation: Reservation, source: State, target: State) -> Reservation:
+    """Make one step.  The time is part of the rule: a handle from before a release moves nothing."""
+    made = (reservations.c.request == reservation.request, reservations.c.time == micros(reservation.time))
+    here = (*made, reservations.c.state == source.value)
+    if connection.execute(update(reservations).where(*here).values(state=target.value)).rowcount == 0:
+        raise StateError(f"only a {source.value} reservation can become {target.value}")
+    return replace(reservation, state=target)
+
+
+def _count(connection: Connection, grant: str, key: str, limit: int | None) -> bool:
+    most = MOST if limit is None else whole("quota", limit)
+    insert_new(connection, uses, grant_id=grant, day=key, used=0)
+    room = (uses.c.grant_id == grant, uses.c.day == key, uses.c.used < most)
+    return connection.execute(update(uses).where(*room).values(used=uses.c.used + 1)).rowcount == 1
+
+
+def _joined() -> Select[Any]:
+    """Reservations with their charges, one row a charge, oldest reservation first."""
+    charges = reservations.join(reservation_charges).join(ledger_accounts)
+    columns = (reservations, reservation_charges, ledger_accounts.c.measure)
+    order = (reservations.c.time, reservations.c.request, reservation_charges.c.account)
+    return select(*columns).select_from(charges).order_by(*order)
+
+
+def _assemble(connection: Connection, statement: Select[Any]) -> tuple[Reservation, ...]:
+    rows = connection.execute(statement).all()
+    return tuple(_reservation(list(group)) for _, group in groupby(rows, key=lambda row: row.request))
+
+
+def _reservation(rows: list[Row[Any]]) -> Reservation:
+    charges = tuple(
+        Charge(row.account, row.measure, row.amount, row.delta, row.under_limit, row.under_delta_limit)
+        for row in rows
+    )
+    return Reservation(rows[0].request, charges, State(rows[0].state), moment(rows[0].time))
+
+
+def _load(connection: Connection, request: str) -> Reservation:
+    return _assemble(connection, _joined().where(reservations.c.request == request))[0]
+
+
+def _same(kept: Reservation, wanted: tuple[Charge, ...]) -> Reservation:
+    """``kept`` if it was made for ``wanted``; the limits may have changed since."""
+    if [_cost(charge) for charge in kept.charges] != [_cost(charge) for charge in wanted]:
+        raise ValueError("this request id was used for other charges")
+    return kept
+
+
+def _cost(charge: Charge) -> tuple[str, str, int, int]:
+    return charge.account, charge.measure, charge.amount, charge.delta
+
+
+def _account(row: Row[Any]) -> Account:
+    return Account(row.account, row.measure, row.spent, row.last_limit, row.delta_spent, row.last_delta_limit)

@@ -1,0 +1,200 @@
+"""The tables of the store, the same for SQLite and PostgreSQL, and the fences around the log.
+
+Conventions: times are whole microseconds since 1970 UTC; amounts are whole ledger units (nano: 1e-9 of
+rho or epsilon; atto: 1e-18 of delta); nothing is ever a float.  Names avoid SQL's reserved words.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+VERSION = 1
+"""The schema that this program reads and writes; a store of another version is refused."""
+
+metadata = MetaData()
+
+ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
+"""A 64-bit key; in SQLite only the word INTEGER makes it the row's own address."""
+
+schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+
+ledger_accounts = Table(
+    "ledger_accounts",
+    metadata,
+    Column("account", String, primary_key=True),
+    Column("measure", String, nullable=False),
+    Column("spent", BigInteger, nullable=False),
+    Column("delta_spent", BigInteger, nullable=False),
+    Column("last_limit", BigInteger, nullable=False),
+    Column("last_delta_limit", BigInteger, nullable=False),
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("request", String, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Index("reservations_by_state", "state", "time"),
+)
+
+reservation_charges = Table(
+    "reservation_charges",
+    metadata,
+    Column("request", String, ForeignKey("reservations.request"), primary_key=True),
+    Column("account", String, ForeignKey("ledger_accounts.account"), primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("delta", BigInteger, nullable=False),
+    Column("under_limit", BigInteger, nullable=False),
+    Column("under_delta_limit", BigInteger, nullable=False),
+)
+
+uses = Table(
+    "uses",
+    metadata,
+    Column("grant_id", String, primary_key=True),
+    Column("day", String, primary_key=True),
+    Column("used", BigInteger, nullable=False),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("grant_id", String, primary_key=True),
+    Column("snapshot", String, primary_key=True),
+    Column("release_hash", String, primary_key=True),
+    Column("nano", BigInteger, primary_key=True),
+    Column("released", LargeBinary, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Index("answers_by_time", "time"),
+)
+
+log_head = Table(
+    "log_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+)
+"""One row: how many entries the log has.  Its row lock puts the writers of all gateways in a line."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", ROW_ID, primary_key=True, autoincrement=False),
+    Column("time", BigInteger, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("request", String, nullable=False),
+    Column("organisation", String, nullable=False),
+    Column("grant_id", String, nullable=False),
+    Column("datasets", Text, nullable=False),
+    Column("decision", String, nullable=False),
+    Column("codes", Text, nullable=False),
+    Column("nano", BigInteger, nullable=False),
+    Column("commitment", String, nullable=False),
+    Column("leaf", LargeBinary, nullable=False),
+    Index("audit_by_time", "time"),
+    Index("audit_by_kind", "kind", "seq"),
+    Index("audit_by_request", "request", "seq"),
+    Index("audit_by_organisation", "organisation", "seq"),
+    Index("audit_by_grant", "grant_id", "seq"),
+    Index("audit_by_decision", "decision", "seq"),
+)
+
+audit_personal = Table(
+    "audit_personal",
+    metadata,
+    Column("seq", ROW_ID, ForeignKey("audit.seq"), primary_key=True, autoincrement=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("person", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Index("audit_by_person", "person", "seq"),
+)
+"""What the log's hash only commits to: it may be lawfully deleted and the tree stays valid."""
+
+audit_datasets = Table(
+    "audit_datasets",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("seq", ROW_ID, ForeignKey("audit.seq"), primary_key=True),
+)
+
+audit_codes = Table(
+    "audit_codes",
+    metadata,
+    Column("code", String, primary_key=True),
+    Column("seq", ROW_ID, ForeignKey("audit.seq"), primary_key=True),
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("role", String, nullable=False),
+    Column("organisation", String, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("person", String, ForeignKey("people.name"), nullable=False),
+    Column("label", String, nullable=False),
+    Column("issued", BigInteger, nullable=False),
+    Column("expires", BigInteger),
+    Column("revoked", BigInteger),
+)
+
+freezes = Table(
+    "freezes",
+    metadata,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("scope", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("frozen_by", String, nullable=False),
+    Column("frozen_at", BigInteger, nullable=False),
+    Column("approved_by", String),
+    Column("approved_at", BigInteger),
+    Column("lifted_by", String),
+    Column("lifted_at", BigInteger),
+)
+
+
+_LOG: Final = ("audit", "audit_datasets", "audit_codes")
+
+
+def _fence(table: str, name: str, rule: str) -> str:
+    """A trigger that aborts what ``rule`` describes."""
+    body = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+    return f"CREATE TRIGGER {table}_{name} BEFORE {rule} {body}"
+
+
+FENCES: Final = (
+    *(_fence(table, "no_update", f"UPDATE ON {table}") for table in (*_LOG, "audit_personal", "answers")),
+    *(_fence(table, "no_delete", f"DELETE ON {table}") for table in _LOG),
+    _fence(
+        "audit", "gapless", "INSERT ON audit WHEN NEW.seq <> (SELECT coalesce(max(seq), -1) + 1 FROM audit)"
+    ),
+)
+"""SQLite's second fence, behind code that never tries.
+
+Answers may be deleted, because retention by policy must be able to, and a purge loses no more than the right
+to repeat an answer for free; they may never be changed.  Of the log only the personal part may be deleted
+(its commitment stays).  ``REPLACE`` skips triggers on DELETE: hence the fence on INSERT.
+"""
