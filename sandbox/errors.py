@@ -41,66 +41,407 @@ class Code(Enum):
     """All refusal codes.  ``Code.X.id`` is what users see: ``DS-101``."""
 
     # 1xx the text
-    TEXT_TOO_LONG = Meaning(101, 400, "the query text is too long: {subject}", "查询文本过长：{subject}", "shorten it", "请缩短查询")
-    TEXT_CHARACTER = Meaning(102, 400, "the query text holds a character that is not allowed: {subject}", "查询文本含有不允许的字符：{subject}", "remove it; other scripts belong in quoted strings and names", "请删除；其他文字请放在引号内")
-    TEXT_NESTING = Meaning(103, 400, "the query is nested too deeply or too large: {subject}", "查询嵌套过深或过大：{subject}", "split it, or use CTEs", "请拆分查询或使用 CTE")
-    SYNTAX = Meaning(104, 400, "this is not SQL that we can read: {subject}", "无法解析的 SQL：{subject}", "check the statement near this place", "请检查此处语法")
-    SEVERAL_STATEMENTS = Meaning(105, 400, "the text holds more than one statement", "文本包含多条语句", "send one SELECT at a time", "请一次只提交一条 SELECT")
-    NOT_SELECT = Meaning(106, 400, "only SELECT is allowed, not {subject}", "只允许 SELECT，不允许 {subject}", "ask a question with SELECT", "请使用 SELECT 提问")
-    CONSTRUCT = Meaning(107, 400, "this construct is not supported: {subject}", "不支持的语法：{subject}", "{hint}", "{hint}")
-    FUNCTION = Meaning(108, 400, "this function is not on the allow list: {subject}", "函数不在许可清单内：{subject}", "see the SQL reference for what may be used", "请参阅 SQL 参考中的许可函数")
-    ARGUMENT = Meaning(109, 400, "a function has arguments that it cannot take: {subject}", "函数参数不合要求：{subject}", "{hint}", "{hint}")
-    LITERAL = Meaning(110, 400, "a literal cannot be read: {subject}", "无法读取的字面量：{subject}", "{hint}", "{hint}")
+    TEXT_TOO_LONG = Meaning(
+        101,
+        400,
+        "the query text is too long: {subject}",
+        "查询文本过长：{subject}",
+        "shorten it",
+        "请缩短查询",
+    )
+    TEXT_CHARACTER = Meaning(
+        102,
+        400,
+        "the query text holds a character that is not allowed: {subject}",
+        "查询文本含有不允许的字符：{subject}",
+        "remove it; other scripts belong in quoted strings and names",
+        "请删除；其他文字请放在引号内",
+    )
+    TEXT_NESTING = Meaning(
+        103,
+        400,
+        "the query is nested too deeply or too large: {subject}",
+        "查询嵌套过深或过大：{subject}",
+        "split it, or use CTEs",
+        "请拆分查询或使用 CTE",
+    )
+    SYNTAX = Meaning(
+        104,
+        400,
+        "this is not SQL that we can read: {subject}",
+        "无法解析的 SQL：{subject}",
+        "check the statement near this place",
+        "请检查此处语法",
+    )
+    SEVERAL_STATEMENTS = Meaning(
+        105,
+        400,
+        "the text holds more than one statement",
+        "文本包含多条语句",
+        "send one SELECT at a time",
+        "请一次只提交一条 SELECT",
+    )
+    NOT_SELECT = Meaning(
+        106,
+        400,
+        "only SELECT is allowed, not {subject}",
+        "只允许 SELECT，不允许 {subject}",
+        "ask a question with SELECT",
+        "请使用 SELECT 提问",
+    )
+    CONSTRUCT = Meaning(
+        107, 400, "this construct is not supported: {subject}", "不支持的语法：{subject}", "{hint}", "{hint}"
+    )
+    FUNCTION = Meaning(
+        108,
+        400,
+        "this function is not on the allow list: {subject}",
+        "函数不在许可清单内：{subject}",
+        "see the SQL reference for what may be used",
+        "请参阅 SQL 参考中的许可函数",
+    )
+    ARGUMENT = Meaning(
+        109,
+        400,
+        "a function has arguments that it cannot take: {subject}",
+        "函数参数不合要求：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    LITERAL = Meaning(
+        110, 400, "a literal cannot be read: {subject}", "无法读取的字面量：{subject}", "{hint}", "{hint}"
+    )
     # 2xx names and types
-    UNKNOWN_TABLE = Meaning(201, 403, "no table of this name is open to this grant: {subject}", "本授权下没有此表：{subject}", "see `catalog` for the tables of the grant", "请用 catalog 查看授权的表")
-    UNKNOWN_COLUMN = Meaning(202, 403, "no column of this name is open to this grant: {subject}", "本授权下没有此列：{subject}", "see `catalog` for the columns of the grant", "请用 catalog 查看授权的列")
-    AMBIGUOUS = Meaning(203, 400, "this name could mean several things: {subject}", "名称有歧义：{subject}", "qualify it with the table's alias", "请加上表别名")
+    UNKNOWN_TABLE = Meaning(
+        201,
+        403,
+        "no table of this name is open to this grant: {subject}",
+        "本授权下没有此表：{subject}",
+        "see `catalog` for the tables of the grant",
+        "请用 catalog 查看授权的表",
+    )
+    UNKNOWN_COLUMN = Meaning(
+        202,
+        403,
+        "no column of this name is open to this grant: {subject}",
+        "本授权下没有此列：{subject}",
+        "see `catalog` for the columns of the grant",
+        "请用 catalog 查看授权的列",
+    )
+    AMBIGUOUS = Meaning(
+        203,
+        400,
+        "this name could mean several things: {subject}",
+        "名称有歧义：{subject}",
+        "qualify it with the table's alias",
+        "请加上表别名",
+    )
     TYPE = Meaning(204, 400, "types do not fit: {subject}", "类型不匹配：{subject}", "{hint}", "{hint}")
-    GROUPING = Meaning(205, 400, "neither grouped nor aggregated: {subject}", "既未分组也未聚合：{subject}", "add it to GROUP BY, or aggregate it", "请加入 GROUP BY 或进行聚合")
-    OPINION = Meaning(206, 400, "the two readers of this query do not agree on what it means", "两个解析器对本查询的理解不一致", "write it in a plainer form", "请用更简单的写法")
-    DUPLICATE = Meaning(207, 400, "a name is given twice: {subject}", "名称重复：{subject}", "give each its own name", "请使用不同的名称")
+    GROUPING = Meaning(
+        205,
+        400,
+        "neither grouped nor aggregated: {subject}",
+        "既未分组也未聚合：{subject}",
+        "add it to GROUP BY, or aggregate it",
+        "请加入 GROUP BY 或进行聚合",
+    )
+    OPINION = Meaning(
+        206,
+        400,
+        "the two readers of this query do not agree on what it means",
+        "两个解析器对本查询的理解不一致",
+        "write it in a plainer form",
+        "请用更简单的写法",
+    )
+    DUPLICATE = Meaning(
+        207,
+        400,
+        "a name is given twice: {subject}",
+        "名称重复：{subject}",
+        "give each its own name",
+        "请使用不同的名称",
+    )
     # 3xx policy
-    GRANT_UNKNOWN = Meaning(301, 403, "this grant is not yours, or there is none: {subject}", "没有此授权或不属于您：{subject}", "see `catalog` for your grants", "请用 catalog 查看您的授权")
-    GRANT_PERIOD = Meaning(302, 403, "this grant is not in force today: {subject}", "授权不在有效期内：{subject}", "apply for a new period", "请申请新的有效期")
-    FROZEN = Meaning(303, 423, "this is frozen by the bureau: {subject}", "已被主管部门冻结：{subject}", "ask the bureau", "请联系主管部门")
-    USE = Meaning(304, 403, "the policy does not allow this use of a column: {subject}", "政策不允许此列的这种用途：{subject}", "{hint}", "{hint}")
-    STEP = Meaning(305, 403, "this column may be a key only in coarser steps: {subject}", "此列作为分组键须取更粗的粒度：{subject}", "{hint}", "{hint}")
-    JOIN = Meaning(306, 403, "the grant does not list this join: {subject}", "授权未列出此连接：{subject}", "{hint}", "{hint}")
-    QUOTA = Meaning(307, 429, "the grant's number of queries is used up: {subject}", "授权的查询次数已用完：{subject}", "wait for the next day, or apply for more", "请次日再试或申请增加")
-    TWO_PEOPLE = Meaning(308, 409, "this takes two different people: {subject}", "此操作须由两名不同人员完成：{subject}", "ask a second person to do it", "请由另一名人员完成")
+    GRANT_UNKNOWN = Meaning(
+        301,
+        403,
+        "this grant is not yours, or there is none: {subject}",
+        "没有此授权或不属于您：{subject}",
+        "see `catalog` for your grants",
+        "请用 catalog 查看您的授权",
+    )
+    GRANT_PERIOD = Meaning(
+        302,
+        403,
+        "this grant is not in force today: {subject}",
+        "授权不在有效期内：{subject}",
+        "apply for a new period",
+        "请申请新的有效期",
+    )
+    FROZEN = Meaning(
+        303,
+        423,
+        "this is frozen by the bureau: {subject}",
+        "已被主管部门冻结：{subject}",
+        "ask the bureau",
+        "请联系主管部门",
+    )
+    USE = Meaning(
+        304,
+        403,
+        "the policy does not allow this use of a column: {subject}",
+        "政策不允许此列的这种用途：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    STEP = Meaning(
+        305,
+        403,
+        "this column may be a key only in coarser steps: {subject}",
+        "此列作为分组键须取更粗的粒度：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    JOIN = Meaning(
+        306,
+        403,
+        "the grant does not list this join: {subject}",
+        "授权未列出此连接：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    QUOTA = Meaning(
+        307,
+        429,
+        "the grant's number of queries is used up: {subject}",
+        "授权的查询次数已用完：{subject}",
+        "wait for the next day, or apply for more",
+        "请次日再试或申请增加",
+    )
+    TWO_PEOPLE = Meaning(
+        308,
+        409,
+        "this takes two different people: {subject}",
+        "此操作须由两名不同人员完成：{subject}",
+        "ask a second person to do it",
+        "请由另一名人员完成",
+    )
     # 4xx privacy
-    RAW_OUTPUT = Meaning(401, 403, "this would show rows of single units: {subject}", "会显示单个主体的记录：{subject}", "{hint}", "{hint}")
-    UNIT_JOIN = Meaning(402, 403, "protected tables may be joined only on their privacy unit: {subject}", "受保护表之间只能按隐私单元连接：{subject}", "{hint}", "{hint}")
-    CROSS_UNIT = Meaning(403, 403, "this reaches across the rows of several units: {subject}", "跨越了多个主体的记录：{subject}", "{hint}", "{hint}")
-    AGGREGATE = Meaning(404, 403, "this aggregate cannot be protected: {subject}", "此聚合无法得到保护：{subject}", "{hint}", "{hint}")
-    NO_BOUND = Meaning(405, 403, "no bound is known for what is summed: {subject}", "求和对象没有已知界限：{subject}", "{hint}", "{hint}")
-    KEYS = Meaning(406, 403, "these group keys have no declared domain: {subject}", "分组键没有声明取值域：{subject}", "{hint}", "{hint}")
-    OFF_GRID = Meaning(407, 403, "this is off the published grid: {subject}", "不在已发布的网格内：{subject}", "use only the grid's columns, use DP, or ask for review", "请只用网格列，或使用差分隐私，或申请人工审核")
-    EPSILON = Meaning(408, 400, "this epsilon cannot be used: {subject}", "epsilon 无效：{subject}", "{hint}", "{hint}")
-    UNIT_KINDS = Meaning(409, 403, "more than one kind of privacy unit: {subject}", "涉及多种隐私单元：{subject}", "{hint}", "{hint}")
-    TOO_MANY_GROUPS = Meaning(410, 403, "too many groups: {subject}", "分组过多：{subject}", "use coarser keys", "请使用更粗的分组")
-    OUTER_JOIN = Meaning(411, 403, "this outer join cannot be protected: {subject}", "此外连接无法得到保护：{subject}", "{hint}", "{hint}")
-    SET_OPERATION = Meaning(412, 403, "this set operation cannot be protected: {subject}", "此集合运算无法得到保护：{subject}", "{hint}", "{hint}")
-    SUBQUERY = Meaning(413, 403, "this subquery cannot be protected: {subject}", "此子查询无法得到保护：{subject}", "{hint}", "{hint}")
+    RAW_OUTPUT = Meaning(
+        401,
+        403,
+        "this would show rows of single units: {subject}",
+        "会显示单个主体的记录：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    UNIT_JOIN = Meaning(
+        402,
+        403,
+        "protected tables may be joined only on their privacy unit: {subject}",
+        "受保护表之间只能按隐私单元连接：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    CROSS_UNIT = Meaning(
+        403,
+        403,
+        "this reaches across the rows of several units: {subject}",
+        "跨越了多个主体的记录：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    AGGREGATE = Meaning(
+        404,
+        403,
+        "this aggregate cannot be protected: {subject}",
+        "此聚合无法得到保护：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    NO_BOUND = Meaning(
+        405,
+        403,
+        "no bound is known for what is summed: {subject}",
+        "求和对象没有已知界限：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    KEYS = Meaning(
+        406,
+        403,
+        "these group keys have no declared domain: {subject}",
+        "分组键没有声明取值域：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    OFF_GRID = Meaning(
+        407,
+        403,
+        "this is off the published grid: {subject}",
+        "不在已发布的网格内：{subject}",
+        "use only the grid's columns, use DP, or ask for review",
+        "请只用网格列，或使用差分隐私，或申请人工审核",
+    )
+    EPSILON = Meaning(
+        408, 400, "this epsilon cannot be used: {subject}", "epsilon 无效：{subject}", "{hint}", "{hint}"
+    )
+    UNIT_KINDS = Meaning(
+        409,
+        403,
+        "more than one kind of privacy unit: {subject}",
+        "涉及多种隐私单元：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    TOO_MANY_GROUPS = Meaning(
+        410, 403, "too many groups: {subject}", "分组过多：{subject}", "use coarser keys", "请使用更粗的分组"
+    )
+    OUTER_JOIN = Meaning(
+        411,
+        403,
+        "this outer join cannot be protected: {subject}",
+        "此外连接无法得到保护：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    SET_OPERATION = Meaning(
+        412,
+        403,
+        "this set operation cannot be protected: {subject}",
+        "此集合运算无法得到保护：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    SUBQUERY = Meaning(
+        413,
+        403,
+        "this subquery cannot be protected: {subject}",
+        "此子查询无法得到保护：{subject}",
+        "{hint}",
+        "{hint}",
+    )
     # 5xx budget
-    BUDGET = Meaning(501, 402, "the budget does not cover this: {subject}", "预算不足：{subject}", "spend less epsilon, reuse earlier answers (free), or apply for more", "请减少 epsilon、复用已有答案（免费）或申请更多预算")
-    DATASET_BUDGET = Meaning(502, 402, "the dataset's cap over all grants does not cover this: {subject}", "数据集总预算不足：{subject}", "ask the owner", "请联系数源单位")
+    BUDGET = Meaning(
+        501,
+        402,
+        "the budget does not cover this: {subject}",
+        "预算不足：{subject}",
+        "spend less epsilon, reuse earlier answers (free), or apply for more",
+        "请减少 epsilon、复用已有答案（免费）或申请更多预算",
+    )
+    DATASET_BUDGET = Meaning(
+        502,
+        402,
+        "the dataset's cap over all grants does not cover this: {subject}",
+        "数据集总预算不足：{subject}",
+        "ask the owner",
+        "请联系数源单位",
+    )
     # 6xx documents and data
-    DOCUMENT = Meaning(601, 400, "a policy document is not valid: {subject}", "政策文件无效：{subject}", "{hint}", "{hint}")
-    SOURCE = Meaning(602, 400, "a source cannot be ingested: {subject}", "数据源无法导入：{subject}", "{hint}", "{hint}")
-    NO_SNAPSHOT = Meaning(603, 409, "there is no published snapshot yet: {subject}", "尚无已发布的快照：{subject}", "run `sandbox ingest` first", "请先执行 sandbox ingest")
-    SNAPSHOT_DAMAGED = Meaning(604, 409, "a snapshot does not match its manifest: {subject}", "快照与清单不符：{subject}", "ingest it again", "请重新导入")
+    DOCUMENT = Meaning(
+        601, 400, "a policy document is not valid: {subject}", "政策文件无效：{subject}", "{hint}", "{hint}"
+    )
+    SOURCE = Meaning(
+        602, 400, "a source cannot be ingested: {subject}", "数据源无法导入：{subject}", "{hint}", "{hint}"
+    )
+    NO_SNAPSHOT = Meaning(
+        603,
+        409,
+        "there is no published snapshot yet: {subject}",
+        "尚无已发布的快照：{subject}",
+        "run `sandbox ingest` first",
+        "请先执行 sandbox ingest",
+    )
+    SNAPSHOT_DAMAGED = Meaning(
+        604,
+        409,
+        "a snapshot does not match its manifest: {subject}",
+        "快照与清单不符：{subject}",
+        "ingest it again",
+        "请重新导入",
+    )
     # 7xx engine
-    ENGINE = Meaning(701, 500, "the query could not be run", "查询未能执行", "simplify it; the charge stands if data was touched", "请简化查询；若已触及数据则不退还预算")
-    ENGINE_LIMIT = Meaning(702, 503, "the query ran past its limits", "查询超出资源限制", "simplify it; the charge stands if data was touched", "请简化查询；若已触及数据则不退还预算")
+    ENGINE = Meaning(
+        701,
+        500,
+        "the query could not be run",
+        "查询未能执行",
+        "simplify it; the charge stands if data was touched",
+        "请简化查询；若已触及数据则不退还预算",
+    )
+    ENGINE_LIMIT = Meaning(
+        702,
+        503,
+        "the query ran past its limits",
+        "查询超出资源限制",
+        "simplify it; the charge stands if data was touched",
+        "请简化查询；若已触及数据则不退还预算",
+    )
     # 8xx doors
-    WHO = Meaning(801, 401, "no valid credentials", "凭证无效", "send a valid bearer token", "请提供有效的令牌")
-    ROLE = Meaning(802, 403, "your role does not allow this", "您的角色无权进行此操作", "ask someone whose role does", "请联系有权限的人员")
-    REQUEST = Meaning(803, 400, "the request is not of the right form: {subject}", "请求格式不正确：{subject}", "{hint}", "{hint}")
-    NOT_FOUND = Meaning(804, 404, "there is nothing here: {subject}", "此处没有内容：{subject}", "check the address or name", "请检查地址或名称")
+    WHO = Meaning(
+        801, 401, "no valid credentials", "凭证无效", "send a valid bearer token", "请提供有效的令牌"
+    )
+    ROLE = Meaning(
+        802,
+        403,
+        "your role does not allow this",
+        "您的角色无权进行此操作",
+        "ask someone whose role does",
+        "请联系有权限的人员",
+    )
+    REQUEST = Meaning(
+        803,
+        400,
+        "the request is not of the right form: {subject}",
+        "请求格式不正确：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    NOT_FOUND = Meaning(
+        804,
+        404,
+        "there is nothing here: {subject}",
+        "此处没有内容：{subject}",
+        "check the address or name",
+        "请检查地址或名称",
+    )
+    METHOD = Meaning(
+        805,
+        405,
+        "this address does not take that method: {subject}",
+        "此地址不支持该方法：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    TOO_LARGE = Meaning(
+        806, 413, "the request is too large: {subject}", "请求过大：{subject}", "{hint}", "{hint}"
+    )
+    FORMAT = Meaning(
+        807,
+        406,
+        "there is no answer in this form: {subject}",
+        "无法以此格式应答：{subject}",
+        "ask for json, csv or arrow",
+        "请选择 json、csv 或 arrow",
+    )
     # 9xx ours
-    INTERNAL = Meaning(901, 500, "something went wrong on our side; nothing left and nothing is lost", "系统内部错误；没有数据流出，也没有丢失", "try again, or tell the bureau the time of this request", "请重试，或将请求时间告知主管部门")
-    STORE = Meaning(902, 503, "the ledger and log cannot be used, so nothing is answered: {subject}", "账本与日志不可用，因此不予应答：{subject}", "try again, or tell the bureau", "请重试，或联系主管部门")
+    INTERNAL = Meaning(
+        901,
+        500,
+        "something went wrong on our side; nothing left and nothing is lost",
+        "系统内部错误；没有数据流出，也没有丢失",
+        "try again, or tell the bureau the time of this request",
+        "请重试，或将请求时间告知主管部门",
+    )
+    STORE = Meaning(
+        902,
+        503,
+        "the ledger and log cannot be used, so nothing is answered: {subject}",
+        "账本与日志不可用，因此不予应答：{subject}",
+        "try again, or tell the bureau",
+        "请重试，或联系主管部门",
+    )
 
     @property
     def id(self) -> str:

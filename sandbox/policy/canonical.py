@@ -25,8 +25,11 @@ def canonical(value: Plain) -> str:
 
 
 def fingerprint(value: Plain) -> str:
-    """SHA-256 of the canonical JSON text, in hexadecimal."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
+    """SHA-256 of the canonical JSON text, in hexadecimal.
+
+    Half a surrogate pair, which a YAML escape can spell, has a fingerprint too; the readers refuse it.
+    """
+    return hashlib.sha256(canonical(value).encode(errors="surrogatepass")).hexdigest()
 
 
 def _json(value: Plain) -> object:

@@ -127,9 +127,9 @@ def _check_path(read: DatasetRead, table: TableRead, unit: UnitRule, at: At) -> 
     if mine is not None and theirs is not None and mine.kind is not theirs.kind:
         at.wrong(f"{mine.kind.value} -> {theirs.kind.value}", "columns of one type", "两列类型须一致")
     declared = {u.kind: u for u in target.rule.units}
-    read = target.values.get(f.UNIT)
+    entries = target.values.get(f.UNIT)
     unreadable = unit.kind not in declared and (
-        unit.kind in read if read is not None else target.values.written(f.UNIT)
+        target.values.written(f.UNIT) if entries is None else unit.kind in entries
     )
     if not unreadable and declared.get(unit.kind) != UnitRule(unit.kind, unit.column, unit.path[1:]):
         at.wrong(

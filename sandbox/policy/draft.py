@@ -15,11 +15,9 @@ from typing import Final
 
 from sandbox.policy.documents import Dataset, DpGuard, ExactGuard, Mode, Release, Scenario
 from sandbox.policy.floor import FLOOR
-from sandbox.policy.grant_reader import read_grant
-from sandbox.policy.grant_rules import Known, check_grant
-from sandbox.policy.mistakes import At, refusal
+from sandbox.policy.load import Source, read
+from sandbox.policy.mistakes import refusal
 from sandbox.policy.parts import decimal
-from sandbox.policy.tree import Fields, trees
 
 DP: Final = DpGuard(Fraction(1, 2), Fraction(4), Fraction(1, 10_000_000), groups=1, units=FLOOR.units)
 EXACT: Final = ExactGuard(per_day=500, total=20_000)
@@ -51,12 +49,14 @@ def draft(grant_id: str, terms: Terms, need: Need, datasets: Iterable[Dataset]) 
     The guard's numbers are modest defaults for the bureau to set; important data get the release that
     the rules force.  Raises ``Refusal`` with every reason why no such grant may exist.
     """
-    known = {d.id: d for d in datasets}
+    datasets = tuple(datasets)
     named = {table.partition(".")[0] for table in need.columns}
-    important = any(d.important for d in known.values() if d.id in named)
+    important = any(d.important for d in datasets if d.id in named)
     release = Release.TWO_PERSON if important and need.mode is Mode.DP else Release.AUTO
     text = "\n".join(_lines(grant_id, terms, need, release)) + "\n"
-    _verify(text, known)
+    checked = read([Source("draft", text)], datasets)
+    if checked.mistakes:
+        raise refusal(checked.mistakes)
     return text
 
 
@@ -89,14 +89,5 @@ def _guard(mode: Mode) -> str:
 
 
 def _text(text: str) -> str:
-    """A double-quoted YAML scalar; JSON's escapes are YAML's, and the rest is refused by the reader."""
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _verify(text: str, known: Mapping[str, Dataset]) -> None:
-    at = At("draft")
-    for node in trees(text, at):
-        if isinstance(node, Fields):
-            check_grant(read_grant(node, at.on(node.line)), Known(known))
-    if at.mistakes:
-        raise refusal(at.mistakes)
+    """A double-quoted YAML scalar; JSON's escapes are YAML's, and what they spell the reader judges."""
+    return json.dumps(text, ensure_ascii=not text.isprintable())

@@ -111,7 +111,8 @@ def _column(name: str, column: ColumnRule, dataset: Dataset) -> Iterator[Fact]:
     day = column.kind.temporal
     yield about.value("类型", "type", column.kind.value)
     yield about.value("级别", "level", str(column.level), -Fraction(column.level))
-    yield about.value("共享属性", "share", share.value, _SHARES[share])
+    own = column.share.value if column.share else "(as its dataset)"
+    yield about.value("共享属性", "share", own, _SHARES[share])
     yield about.items("用途", "use", sorted(use.value for use in column.use))
     yield about.value("可为空", "being nullable", _yes(column.nullable))
     yield about.value("取值唯一", "being unique", _yes(column.unique))

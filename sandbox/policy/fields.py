@@ -6,8 +6,9 @@ A ``Record`` has a closed list of ``Field``s, a ``MapOf`` free keys.  What was r
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 from sandbox.model import Words
@@ -22,7 +23,7 @@ T = TypeVar("T")
 class Entry(Generic[T]):
     """A value with the place where it stands; ``None`` if it could not be read (then already noted)."""
 
-    at: At = field(compare=False)
+    at: At = dataclasses.field(compare=False)
     value: T | None
 
 

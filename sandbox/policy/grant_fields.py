@@ -86,7 +86,7 @@ DATA: Final[Field[Mapping[str, Entry[str | tuple[str, ...]]]]] = Field(
 )
 JOINS: Final = Field(
     "joins",
-    ListOf(Placed(ListOf(COLUMN_PATH, least=2, most=2, distinct=False))),
+    ListOf(Placed(ListOf(COLUMN_PATH, least=2, most=2, distinct=False)), distinct=False),
     Words("允许相等连接的列对", "pairs of columns that may be joined"),
 )
 GUARD: Final = Field("guard", GUARD_RECORD, Words("保护方式", "how answers are protected"), required=True)

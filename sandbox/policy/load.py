@@ -92,9 +92,13 @@ def _source(path: Path) -> Source:
         return Source(str(path), None)
 
 
-def read(texts: Iterable[Source]) -> Checked:
-    """The documents in these texts, checked alone and together, with all mistakes in file order."""
+def read(texts: Iterable[Source], loaded: Iterable[Dataset] = ()) -> Checked:
+    """The documents in these texts, checked alone and together, with all mistakes in file order.
+
+    ``loaded``: datasets read before, which grants may name too; they come back among the documents.
+    """
     reading = _Reading()
+    reading.datasets.update((dataset.id, dataset) for dataset in loaded)
     for source in texts:
         reading.file(source)
     return reading.checked()

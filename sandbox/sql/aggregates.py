@@ -16,12 +16,37 @@ from sandbox.sql.expressions import Agg, Facts, Win
 from sandbox.sql.facts import facts_of
 
 AGGREGATES = frozenset(
-    {"count_star", "count", "sum", "avg", "min", "max", "median", "var_samp", "var_pop", "stddev_samp", "stddev_pop"}
+    {
+        "count_star",
+        "count",
+        "sum",
+        "avg",
+        "min",
+        "max",
+        "median",
+        "var_samp",
+        "var_pop",
+        "stddev_samp",
+        "stddev_pop",
+    }
     | {"string_agg", "arg_min", "arg_max", "bool_and", "bool_or"}
 )
-PROTECTED = frozenset({"count_star", "count", "sum", "avg", "var_samp", "var_pop", "stddev_samp", "stddev_pop"})
+PROTECTED = frozenset(
+    {"count_star", "count", "sum", "avg", "var_samp", "var_pop", "stddev_samp", "stddev_pop"}
+)
 WINDOWS = frozenset(
-    {"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "first_value", "last_value"}
+    {
+        "row_number",
+        "rank",
+        "dense_rank",
+        "percent_rank",
+        "cume_dist",
+        "ntile",
+        "lag",
+        "lead",
+        "first_value",
+        "last_value",
+    }
     | {"sum", "avg", "min", "max", "count", "count_star"}
 )
 MOMENTS = frozenset({"avg", "median", "var_samp", "var_pop", "stddev_samp", "stddev_pop"})
@@ -58,7 +83,10 @@ def _number(name: str, known: Facts, rows: int | None) -> Facts:
         return Facts(Kind.DOUBLE, True, Range(Fraction(0), None))
     spread = UNBOUNDED
     if rows is not None and known.range.lo is not None and known.range.hi is not None:
-        spread = Range(min(known.range.lo * rows, known.range.lo, Fraction(0)), max(known.range.hi * rows, known.range.hi, Fraction(0)))
+        spread = Range(
+            min(known.range.lo * rows, known.range.lo, Fraction(0)),
+            max(known.range.hi * rows, known.range.hi, Fraction(0)),
+        )
     return Facts(Kind.DOUBLE, True, spread, known.scale)
 
 

@@ -16,7 +16,22 @@ from fractions import Fraction
 from sandbox.catalogue import UNBOUNDED, Column, Kind, Range, Scalar, Table
 from sandbox.errors import Code, refuse
 from sandbox.sql.aggregates import agg_facts, win_facts
-from sandbox.sql.expressions import TRUE, Agg, Call, Case, Cast, Col, Expr, Facts, Literal, Sort, Win, columns, conjunction, conjuncts
+from sandbox.sql.expressions import (
+    TRUE,
+    Agg,
+    Call,
+    Case,
+    Cast,
+    Col,
+    Expr,
+    Facts,
+    Literal,
+    Sort,
+    Win,
+    columns,
+    conjunction,
+    conjuncts,
+)
 from sandbox.sql.facts import facts_of, literal_facts
 from sandbox.sql.functions.dates import day_values
 from sandbox.sql.functions.logic import comparable, union
@@ -48,12 +63,19 @@ MOST_INTEGERS = 1000
 def scan(table: Table) -> Scan:
     """All columns of a table that the grant opens; private tables get the hidden unit field."""
     if table.several_units:
-        raise refuse(Code.UNIT_KINDS, table.id, "ask for a dataset with one kind of unit a table", "请使用每表只有一种隐私单元的数据集")
+        raise refuse(
+            Code.UNIT_KINDS,
+            table.id,
+            "ask for a dataset with one kind of unit a table",
+            "请使用每表只有一种隐私单元的数据集",
+        )
     fields = tuple(_stored_field(table, column) for column in table.columns)
     if table.unit is None:
         return Scan(table, fields, None)
     scope = table.unit.scope
-    hidden = Field(UNIT_COLUMN, Facts(Kind.INTEGER, False, UNBOUNDED, Fraction(1)), None, None, True, False, True, scope)
+    hidden = Field(
+        UNIT_COLUMN, Facts(Kind.INTEGER, False, UNBOUNDED, Fraction(1)), None, None, True, False, True, scope
+    )
     single = table.rows == 1
     privacy = Privacy(len(fields), scope, table.unit.kind, table.rows, single)
     return Scan(table, (*fields, hidden), privacy)
@@ -69,10 +91,23 @@ def _stored_field(table: Table, column: Column) -> Field:
         known = Facts(Kind.INTEGER, False, UNBOUNDED, Fraction(1))
     elif known.domain is None:
         known = replace(known, domain=_implied_domain(known))
-    clip = column.clip if column.clip.bounded else (column.range if column.range.bounded and kind.numeric else None)
+    clip = (
+        column.clip
+        if column.clip.bounded
+        else (column.range if column.range.bounded and kind.numeric else None)
+    )
     per_unit = is_unit or column.per_unit or (table.unit is not None and table.rows == 1)
     scope = table.unit.scope if is_unit and table.unit is not None else ""
-    return Field(column.name, known, Source(table, column), clip, per_unit, column.unique and table.public, False, scope)
+    return Field(
+        column.name,
+        known,
+        Source(table, column),
+        clip,
+        per_unit,
+        column.unique and table.public,
+        False,
+        scope,
+    )
 
 
 def _implied_domain(known: Facts) -> tuple[Scalar, ...] | None:
@@ -154,7 +189,22 @@ def clamp_values(expr: Expr, fields: tuple[Field, ...]) -> Expr:
 
 
 VALUE_CALLS = frozenset(
-    {"add", "sub", "mul", "div", "idiv", "mod", "neg", "abs", "round", "floor", "ceil", "trunc", "sign", "power"}
+    {
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "idiv",
+        "mod",
+        "neg",
+        "abs",
+        "round",
+        "floor",
+        "ceil",
+        "trunc",
+        "sign",
+        "power",
+    }
     | {"sqrt", "ln", "log10", "exp", "least", "greatest", "coalesce", "nullif"}
 )
 
@@ -174,7 +224,12 @@ def join(kind: JoinKind, left: Relation, right: Relation, on: Expr) -> Relation:
     if left.privacy is None and right.privacy is None:
         return Join(kind, left, right, on, fields, None)
     if kind == "full":
-        raise refuse(Code.OUTER_JOIN, "FULL JOIN", "use LEFT JOIN or UNION ALL of releases", "请使用 LEFT JOIN 或对发布结果 UNION ALL")
+        raise refuse(
+            Code.OUTER_JOIN,
+            "FULL JOIN",
+            "use LEFT JOIN or UNION ALL of releases",
+            "请使用 LEFT JOIN 或对发布结果 UNION ALL",
+        )
     if left.privacy is None:
         return _private_right(kind, left, right, on)
     if right.privacy is None:
@@ -197,7 +252,9 @@ def _private_right(kind: JoinKind, left: Relation, right: Relation, on: Expr) ->
     return Join("inner", left, right, on, fields, privacy)
 
 
-def _both_private(kind: JoinKind, left: Relation, right: Relation, on: Expr, fields: tuple[Field, ...]) -> Relation:
+def _both_private(
+    kind: JoinKind, left: Relation, right: Relation, on: Expr, fields: tuple[Field, ...]
+) -> Relation:
     assert left.privacy is not None
     assert right.privacy is not None
     width = len(left.fields)
@@ -218,7 +275,9 @@ def unit_join_refusal(left: Relation, right: Relation) -> Exception:
     assert right.privacy is not None
     if left.privacy.scope != right.privacy.scope:
         kinds = f"{left.privacy.kind}, {right.privacy.kind}"
-        return refuse(Code.UNIT_KINDS, kinds, "aggregate each by itself and join the results", "请分别聚合后再连接结果")
+        return refuse(
+            Code.UNIT_KINDS, kinds, "aggregate each by itself and join the results", "请分别聚合后再连接结果"
+        )
     hint = f"add equality on the {left.privacy.kind}'s key to the condition"
     return refuse(Code.UNIT_JOIN, left.privacy.kind, hint, "请在连接条件中加入隐私单元键的等值条件")
 
@@ -252,7 +311,8 @@ def _follows(child: Source | None, parent: Source | None) -> bool:
     if child is None or parent is None or child.table.dataset != parent.table.dataset:
         return False
     return any(
-        (p.column, p.table, p.key) == (child.column.name, parent.table.name, parent.column.name) for p in child.table.paths
+        (p.column, p.table, p.key) == (child.column.name, parent.table.id, parent.column.name)
+        for p in child.table.paths
     )
 
 
@@ -300,7 +360,9 @@ def _joined_fields(kind: JoinKind, left: Relation, right: Relation) -> tuple[Fie
     # of the unit only if nothing multiplies it: give both up.
     lefts = tuple(replace(f, unique=False, per_unit=f.per_unit and left.privacy is not None) for f in lefts)
     rights = tuple(
-        replace(f, unique=False, per_unit=f.per_unit and right.privacy is not None and private and kind == "inner")
+        replace(
+            f, unique=False, per_unit=f.per_unit and right.privacy is not None and private and kind == "inner"
+        )
         for f in rights
     )
     return (*lefts, *rights)
@@ -317,7 +379,12 @@ def semi_join(left: Relation, right: Relation, on: Expr, *, anti: bool) -> Relat
         raise refuse(Code.TYPE, "EXISTS", "a condition is true or false", "条件须为布尔值")
     if right.privacy is not None:
         if left.privacy is None:
-            raise refuse(Code.SUBQUERY, "IN / EXISTS", "public rows cannot be chosen by protected ones; aggregate first", "不能用受保护记录筛选公开记录，请先聚合")
+            raise refuse(
+                Code.SUBQUERY,
+                "IN / EXISTS",
+                "public rows cannot be chosen by protected ones; aggregate first",
+                "不能用受保护记录筛选公开记录，请先聚合",
+            )
         if not unit_equality(left, right, on):
             raise unit_join_refusal(left, right)
         tied = Call("eq", (Col(left.privacy.unit), Col(len(left.fields) + right.privacy.unit)))
@@ -325,7 +392,9 @@ def semi_join(left: Relation, right: Relation, on: Expr, *, anti: bool) -> Relat
     return SemiJoin(left, right, on, anti, left.fields, left.privacy)
 
 
-def aggregate(input_: Relation, keys: Sequence[tuple[str, Expr]], aggs: Sequence[tuple[str, Agg]]) -> Aggregate:
+def aggregate(
+    input_: Relation, keys: Sequence[tuple[str, Expr]], aggs: Sequence[tuple[str, Agg]]
+) -> Aggregate:
     """Group.  With the unit among the keys the result stays private; else, over private rows, it is
     a release."""
     known = facts(input_)
@@ -339,7 +408,9 @@ def aggregate(input_: Relation, keys: Sequence[tuple[str, Expr]], aggs: Sequence
         aggs = [(name, map_agg_value(agg, input_.fields)) for name, agg in aggs]
     key_fields = [_key_field(input_, name, expr, private=private) for name, expr in keys]
     rows = input_.privacy.rows if private and input_.privacy is not None else None
-    agg_fields = [Field(name, agg_facts(agg, known, rows if private else None, private=private)) for name, agg in aggs]
+    agg_fields = [
+        Field(name, agg_facts(agg, known, rows if private else None, private=private)) for name, agg in aggs
+    ]
     privacy = None
     if private and input_.privacy is not None and unit_key is not None:
         others = [f for i, f in enumerate(key_fields) if i != unit_key]
@@ -347,7 +418,9 @@ def aggregate(input_: Relation, keys: Sequence[tuple[str, Expr]], aggs: Sequence
         if single:
             agg_fields = [replace(f, per_unit=True) for f in agg_fields]
         privacy = replace(input_.privacy, unit=unit_key, rows=1 if single else rows, single=single)
-    return Aggregate(input_, tuple(k for _, k in keys), tuple(a for _, a in aggs), (*key_fields, *agg_fields), privacy)
+    return Aggregate(
+        input_, tuple(k for _, k in keys), tuple(a for _, a in aggs), (*key_fields, *agg_fields), privacy
+    )
 
 
 def _plain_count(agg: Agg, known: Sequence[Facts]) -> Agg:
@@ -435,16 +508,34 @@ def _merged(a: Field, b: Field) -> Field:
 
 def _private_union(op: str, all_: bool, left: Relation, right: Relation) -> Relation:
     if op != "union" or not all_:
-        raise refuse(Code.SET_OPERATION, op.upper(), "use UNION ALL, or aggregate each side first", "请使用 UNION ALL，或先分别聚合")
+        raise refuse(
+            Code.SET_OPERATION,
+            op.upper(),
+            "use UNION ALL, or aggregate each side first",
+            "请使用 UNION ALL，或先分别聚合",
+        )
     if left.privacy is None or right.privacy is None or left.privacy.scope != right.privacy.scope:
-        raise refuse(Code.SET_OPERATION, "UNION ALL", "both sides must be rows of the same kind of unit", "两侧须为同一种隐私单元的记录")
+        raise refuse(
+            Code.SET_OPERATION,
+            "UNION ALL",
+            "both sides must be rows of the same kind of unit",
+            "两侧须为同一种隐私单元的记录",
+        )
     one, two = _unit_last(left), _unit_last(right)
     fields = []
     for a, b in zip(one.fields[:-1], two.fields[:-1], strict=True):
         merged = _merged(a, b)
         same = a.unit_scope == b.unit_scope and a.unit_scope != ""
         source = a.source if a.source == b.source else None
-        fields.append(replace(merged, unit_scope=a.unit_scope if same else "", per_unit=same, source=source, clip=_hull_clip(a, b)))
+        fields.append(
+            replace(
+                merged,
+                unit_scope=a.unit_scope if same else "",
+                per_unit=same,
+                source=source,
+                clip=_hull_clip(a, b),
+            )
+        )
     hidden = one.fields[-1]
     rows = None
     if left.privacy.rows is not None and right.privacy.rows is not None:
@@ -468,7 +559,10 @@ def order(input_: Relation, by: tuple[Sort, ...], limit: int | None, offset: int
     if input_.privacy is None:
         return Order(input_, by, limit, offset, input_.fields)
     if limit is not None or offset:
-        raise refuse(Code.CROSS_UNIT, "LIMIT", "aggregate first, then LIMIT the released rows", "请先聚合，再对发布结果使用 LIMIT")
+        raise refuse(
+            Code.CROSS_UNIT,
+            "LIMIT",
+            "aggregate first, then LIMIT the released rows",
+            "请先聚合，再对发布结果使用 LIMIT",
+        )
     return input_
-
-

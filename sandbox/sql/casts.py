@@ -31,7 +31,12 @@ def cast_facts(facts: Facts, kind: Kind, scale: Fraction | None) -> Facts:
     if facts.domain == ():
         return Facts(_stored(kind), True, Range(), Fraction(1) if kind.numeric else None, ())
     if facts.kind not in ALLOWED[kind]:
-        raise refuse(Code.TYPE, f"CAST {facts.kind.value} AS {kind.value}", "this cast could fail on data and is not allowed", "此转换可能因数据而失败，不予许可")
+        raise refuse(
+            Code.TYPE,
+            f"CAST {facts.kind.value} AS {kind.value}",
+            "this cast could fail on data and is not allowed",
+            "此转换可能因数据而失败，不予许可",
+        )
     if kind is Kind.INTEGER:
         return _integer(facts)
     if kind is Kind.DECIMAL:

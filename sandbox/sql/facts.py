@@ -17,7 +17,7 @@ from sandbox.errors import Code, refuse
 from sandbox.sql.casts import cast_facts, cast_value
 from sandbox.sql.expressions import Call, Case, Cast, Col, Expr, Facts, Literal, columns
 from sandbox.sql.functions import FUNCTIONS
-from sandbox.sql.functions.logic import comparable, union
+from sandbox.sql.functions.logic import comparable, held, union
 from sandbox.sql.functions.registry import Value
 
 MOST = 5000
@@ -32,7 +32,7 @@ def facts_of(expr: Expr, inputs: Sequence[Facts]) -> Facts:
     if known.domain is None and not isinstance(expr, Col | Literal):
         domain = _enumerate(expr, inputs)
         if domain is not None:
-            known = replace(known, domain=domain)
+            known = replace(known, domain=tuple(dict.fromkeys(held(v, known.kind) for v in domain)))
     return known
 
 
@@ -57,7 +57,12 @@ def _local(expr: Expr, inputs: Sequence[Facts]) -> Facts:
 def _constants(name: str, args: tuple[Expr, ...]) -> None:
     for position in FUNCTIONS[name].constant:
         if position < len(args) and not isinstance(args[position], Literal):
-            raise refuse(Code.ARGUMENT, name, f"argument {position + 1} is a constant", f"第 {position + 1} 个参数须为常量")
+            raise refuse(
+                Code.ARGUMENT,
+                name,
+                f"argument {position + 1} is a constant",
+                f"第 {position + 1} 个参数须为常量",
+            )
 
 
 def _case(whens: tuple[tuple[Expr, Expr], ...], default: Expr, inputs: Sequence[Facts]) -> Facts:

@@ -63,7 +63,9 @@ def _quoted(text: str) -> list[bool]:
     for position, character in enumerate(text):
         if closing:
             inside.append(True)
-            if text.startswith(closing, position - len(closing) + 1) or (closing == "\n" and character == "\r"):
+            if text.startswith(closing, position - len(closing) + 1) or (
+                closing == "\n" and character == "\r"
+            ):
                 closing = ""
         else:
             opened = text[position : position + 2]

@@ -43,7 +43,9 @@ def _prune(relation: Relation, needed: frozenset[int]) -> tuple[Relation, Places
         case Filter():
             below, places = _prune(relation.input, wanted | columns(relation.predicate))
             predicate = remap(relation.predicate, places.__getitem__)
-            return replace(relation, input=below, predicate=predicate, fields=below.fields, privacy=below.privacy), places
+            return replace(
+                relation, input=below, predicate=predicate, fields=below.fields, privacy=below.privacy
+            ), places
         case Project():
             return _project(relation, wanted)
         case Join():
@@ -100,7 +102,9 @@ def _join(relation: Join, wanted: frozenset[int]) -> tuple[Relation, Places]:
     places = {**lefts, **{width + old: len(left.fields) + new for old, new in rights.items()}}
     fields = tuple(relation.fields[old] for old in sorted(places, key=places.__getitem__))
     on = remap(relation.on, places.__getitem__)
-    return replace(relation, left=left, right=right, on=on, fields=fields, privacy=_moved(relation.privacy, places)), places
+    return replace(
+        relation, left=left, right=right, on=on, fields=fields, privacy=_moved(relation.privacy, places)
+    ), places
 
 
 def _semi_join(relation: SemiJoin, wanted: frozenset[int]) -> tuple[Relation, Places]:
@@ -147,5 +151,3 @@ def _whole(relation: Distinct | SetOp) -> tuple[Relation, Places]:
     left, _ = _prune(relation.left, frozenset(range(len(relation.left.fields))))
     right, _ = _prune(relation.right, frozenset(range(len(relation.right.fields))))
     return replace(relation, left=left, right=right), everything
-
-

@@ -184,7 +184,18 @@ class Order:
 
 
 Relation = (
-    Scan | Values | Released | Filter | Project | Join | SemiJoin | Aggregate | Distinct | Window | SetOp | Order
+    Scan
+    | Values
+    | Released
+    | Filter
+    | Project
+    | Join
+    | SemiJoin
+    | Aggregate
+    | Distinct
+    | Window
+    | SetOp
+    | Order
 )
 
 

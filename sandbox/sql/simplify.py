@@ -154,7 +154,9 @@ def _aggregate(relation: Aggregate) -> Relation:
     keys = [substitute(k, exprs) for k in relation.keys]
     aggs = [map_agg(a, lambda e: substitute(e, exprs)) for a in relation.aggs]
     names = [f.name for f in relation.fields]
-    return aggregate(below, list(zip(names, keys, strict=False)), list(zip(names[len(keys) :], aggs, strict=True)))
+    return aggregate(
+        below, list(zip(names, keys, strict=False)), list(zip(names[len(keys) :], aggs, strict=True))
+    )
 
 
 def _window(relation: Window) -> Relation:

@@ -16,7 +16,18 @@ _MANY = frozenset({"this", "expressions"})
 
 STRUCTURE: dict[type[exp.Expr], frozenset[str]] = {
     exp.Select: frozenset(
-        {"with_", "expressions", "distinct", "from_", "joins", "where", "group", "having", "qualify", "windows"}
+        {
+            "with_",
+            "expressions",
+            "distinct",
+            "from_",
+            "joins",
+            "where",
+            "group",
+            "having",
+            "qualify",
+            "windows",
+        }
         | {"order", "limit", "offset"}
     ),
     exp.Union: frozenset({"with_", "this", "expression", "distinct", "order", "limit", "offset"}),
@@ -201,7 +212,10 @@ def check_syntax(tree: exp.Expr) -> None:
     for node in tree.walk():
         for name in _outside(node):
             code = Code.FUNCTION if isinstance(node, exp.Func) and "." not in name else Code.CONSTRUCT
-            hint = HINTS.get(type(node).__name__, ("write it another way, or see the SQL reference", "请改写或参阅 SQL 参考"))
+            hint = HINTS.get(
+                type(node).__name__,
+                ("write it another way, or see the SQL reference", "请改写或参阅 SQL 参考"),
+            )
             found.setdefault(name, Reason(code, name, *hint))
     if found:
         raise Refusal(*list(found.values())[:10])
@@ -212,4 +226,8 @@ def _outside(node: exp.Expr) -> list[str]:
     label = type(node).__name__.upper()
     if allowed is None:
         return [label]
-    return [f"{label}.{key}" for key, value in node.args.items() if key not in allowed and value not in (None, False, [])]
+    return [
+        f"{label}.{key}"
+        for key, value in node.args.items()
+        if key not in allowed and value not in (None, False, [])
+    ]

@@ -20,6 +20,9 @@ from sandbox.sql.functions.texts import constant_integer
 
 UNITS = ("second", "minute", "hour", "day", "week", "month", "quarter", "year")
 MOST_DAYS = 4000
+LAST_DAY = dt.date.max.toordinal()
+FIRST_MOMENT = "TIMESTAMP '0001-01-01 00:00:00'"
+LAST_MOMENT = "TIMESTAMP '9999-12-31 23:59:59.999999'"
 
 
 def day_values(facts: Facts) -> tuple[dt.date, ...] | None:
@@ -41,7 +44,9 @@ def truncate(unit: str, value: dt.date) -> dt.datetime:
     """The start of the unit that holds the value."""
     at = moment(value).replace(microsecond=0)
     if unit in ("second", "minute", "hour"):
-        return at.replace(second=0 if unit != "second" else at.second, minute=0 if unit == "hour" else at.minute)
+        return at.replace(
+            second=0 if unit != "second" else at.second, minute=0 if unit == "hour" else at.minute
+        )
     day = at.replace(hour=0, minute=0, second=0)
     if unit == "week":
         return day - dt.timedelta(days=day.weekday())
@@ -54,7 +59,9 @@ def truncate(unit: str, value: dt.date) -> dt.datetime:
 def _unit_of(facts: Facts, name: str) -> str:
     domain = facts.domain
     if domain is None or len(domain) != 1 or domain[0] not in UNITS:
-        raise refuse(Code.ARGUMENT, name, f"the unit is one of {', '.join(UNITS)}", f"单位须为 {'、'.join(UNITS)} 之一")
+        raise refuse(
+            Code.ARGUMENT, name, f"the unit is one of {', '.join(UNITS)}", f"单位须为 {'、'.join(UNITS)} 之一"
+        )
     return str(domain[0])
 
 
@@ -98,7 +105,14 @@ def _part(name: str) -> Function:
         return Facts(Kind.INTEGER, facts[0].nullable, spread, Fraction(1), values)
 
     return Function(
-        name, 1, 1, rule, lambda v: read(moment(v)), lambda a, f, o: f"CAST({name}({a[0]}) AS BIGINT)", family="date", example=f"{name}(settle_date)"
+        name,
+        1,
+        1,
+        rule,
+        lambda v: read(moment(v)),
+        lambda a, f, o: f"CAST({name}({a[0]}) AS BIGINT)",
+        family="date",
+        example=f"{name}(settle_date)",
     )
 
 
@@ -134,7 +148,20 @@ def _add_rule(name: str, limit: int, days: Fraction) -> Rule:
 
 
 def _add_render(unit: str) -> Callable[[list[str], tuple[Facts, ...], Facts], str]:
-    return lambda a, f, o: f"TRY(CAST({a[0]} AS TIMESTAMP) + to_{unit}({a[1]}))"
+    def render(args: list[str], facts: tuple[Facts, ...], out: Facts) -> str:
+        text = f"TRY(CAST({args[0]} AS TIMESTAMP) + to_{unit}({args[1]}))"
+        if (
+            out.range.lo is not None
+            and out.range.lo >= 1
+            and out.range.hi is not None
+            and out.range.hi < LAST_DAY
+        ):
+            return text
+        # The engine's calendar is wider than ours.  A list of one is how to name a value in an
+        # expression; writing it twice would double the text at every nested offset.
+        return f"list_transform([{text}], lambda t: CASE WHEN t BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT} THEN t END)[1]"
+
+    return render
 
 
 def _diff_rule(facts: tuple[Facts, ...]) -> Facts:
@@ -158,7 +185,12 @@ def _format_rule(facts: tuple[Facts, ...]) -> Facts:
     domain = facts[1].domain
     text = domain[0] if domain is not None and len(domain) == 1 else None
     if not isinstance(text, str) or not _plain_format(text):
-        raise refuse(Code.ARGUMENT, "strftime", "use a constant format of %Y %m %d %H %M %S %j", "请使用由 %Y %m %d %H %M %S %j 组成的常量格式")
+        raise refuse(
+            Code.ARGUMENT,
+            "strftime",
+            "use a constant format of %Y %m %d %H %M %S %j",
+            "请使用由 %Y %m %d %H %M %S %j 组成的常量格式",
+        )
     days = None if any(f"%{c}" in text for c in "HMS") else day_values(facts[0])
     values = None if days is None else tuple(dict.fromkeys(format_time(d, text) for d in days))
     return Facts(Kind.STRING, facts[0].nullable, domain=values)
@@ -172,7 +204,15 @@ def format_time(value: dt.date, text: str) -> str:
     """The value in a plain format; the year always with four digits."""
     at = moment(value)
     parts = text.split("%")
-    spelled = {"Y": f"{at.year:04d}", "m": f"{at.month:02d}", "d": f"{at.day:02d}", "H": f"{at.hour:02d}", "M": f"{at.minute:02d}", "S": f"{at.second:02d}", "j": f"{at.timetuple().tm_yday:03d}"}
+    spelled = {
+        "Y": f"{at.year:04d}",
+        "m": f"{at.month:02d}",
+        "d": f"{at.day:02d}",
+        "H": f"{at.hour:02d}",
+        "M": f"{at.minute:02d}",
+        "S": f"{at.second:02d}",
+        "j": f"{at.timetuple().tm_yday:03d}",
+    }
     return parts[0] + "".join(spelled[p[0]] + p[1:] for p in parts[1:])
 
 
@@ -181,7 +221,10 @@ def _last_day_rule(facts: tuple[Facts, ...]) -> Facts:
     days = day_values(facts[0])
     domain = None if days is None else tuple(dict.fromkeys(_last_day(d) for d in days))
     spread = facts[0].range
-    return replace(Facts(Kind.DATE, facts[0].nullable, domain=domain), range=Range(spread.lo, None if spread.hi is None else spread.hi + 31))
+    return replace(
+        Facts(Kind.DATE, facts[0].nullable, domain=domain),
+        range=Range(spread.lo, None if spread.hi is None else spread.hi + 31),
+    )
 
 
 def _last_day(value: dt.date) -> dt.date:
@@ -192,16 +235,65 @@ def _add(name: str, unit: str, limit: int, days: Fraction, add: Callable[[dt.dat
     def evaluate(value: dt.date, amount: int) -> Value:
         return add(moment(value), amount)
 
-    return Function(name, 2, 2, _add_rule(name, limit, days), evaluate, _add_render(unit), frozenset({1}), family="date", example=f"settle_date + INTERVAL 1 {unit[:-1].upper()}")
+    return Function(
+        name,
+        2,
+        2,
+        _add_rule(name, limit, days),
+        evaluate,
+        _add_render(unit),
+        frozenset({1}),
+        family="date",
+        example=f"settle_date + INTERVAL 1 {unit[:-1].upper()}",
+    )
 
 
 FUNCTIONS = (
-    Function("date_trunc", 2, 2, _trunc_rule, truncate, lambda a, f, o: f"CAST(date_trunc({a[0]}, {a[1]}) AS TIMESTAMP)", frozenset({0}), family="date", example="date_trunc('month', settle_date)"),
+    Function(
+        "date_trunc",
+        2,
+        2,
+        _trunc_rule,
+        truncate,
+        lambda a, f, o: f"CAST(date_trunc({a[0]}, {a[1]}) AS TIMESTAMP)",
+        frozenset({0}),
+        family="date",
+        example="date_trunc('month', settle_date)",
+    ),
     *(_part(name) for name in PARTS),
     _add("add_days", "days", 40_000, Fraction(1), lambda v, n: _add_seconds(v, 86_400 * n)),
     _add("add_months", "months", 1_200, Fraction(30), add_months),
     _add("add_seconds", "seconds", 10**9, Fraction(1, 86_400), _add_seconds),
-    Function("date_diff", 3, 3, _diff_rule, _diff, lambda a, f, o: f"CAST(date_diff({a[0]}, {a[1]}, {a[2]}) AS BIGINT)", frozenset({0}), family="date", example="date_diff('day', admitted, discharged)"),
-    Function("strftime", 2, 2, _format_rule, format_time, lambda a, f, o: f"strftime({a[0]}, {a[1]})", frozenset({1}), family="date", example="strftime(settle_date, '%Y-%m')"),
-    Function("last_day", 1, 1, _last_day_rule, _last_day, lambda a, f, o: f"last_day({a[0]})", family="date", example="last_day(settle_date)"),
+    Function(
+        "date_diff",
+        3,
+        3,
+        _diff_rule,
+        _diff,
+        lambda a, f, o: f"CAST(date_diff({a[0]}, {a[1]}, {a[2]}) AS BIGINT)",
+        frozenset({0}),
+        family="date",
+        example="date_diff('day', admitted, discharged)",
+    ),
+    Function(
+        "strftime",
+        2,
+        2,
+        _format_rule,
+        format_time,
+        lambda a, f, o: f"strftime({a[0]}, {a[1]})",
+        frozenset({1}),
+        family="date",
+        example="strftime(settle_date, '%Y-%m')",
+    ),
+    Function(
+        "last_day",
+        1,
+        1,
+        _last_day_rule,
+        _last_day,
+        lambda a, f, o: f"last_day({a[0]})",
+        family="date",
+        example="last_day(settle_date)",
+    ),
 )

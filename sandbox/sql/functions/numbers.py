@@ -10,7 +10,17 @@ from sandbox.catalogue import UNBOUNDED, Kind, Range
 from sandbox.errors import Code, refuse
 from sandbox.sql.expressions import Facts
 from sandbox.sql.functions.logic import finest
-from sandbox.sql.functions.registry import NUMBERS, SAFE_INTEGER, TRUTHS, Function, Rule, Value, any_null, checked, kinds_must
+from sandbox.sql.functions.registry import (
+    NUMBERS,
+    SAFE_INTEGER,
+    TRUTHS,
+    Function,
+    Rule,
+    Value,
+    any_null,
+    checked,
+    kinds_must,
+)
 
 TWO = {0: NUMBERS, 1: NUMBERS}
 ONE = {0: NUMBERS}
@@ -49,13 +59,17 @@ def _scale(symbol: str, facts: tuple[Facts, ...]) -> Fraction | None:
 
 def _binary(name: str, symbol: str, op: Callable[[Value, Value], Value]) -> Function:
     def evaluate(a: Value, b: Value) -> Value:
-        return op(a, b)
+        result = op(a, b)
+        # What BIGINT could not hold is binary64 (``safe``): whole numbers do not grow without end.
+        return float(result) if isinstance(result, int) and abs(result) >= SAFE_INTEGER else result
 
     def render(args: list[str], facts: tuple[Facts, ...], out: Facts) -> str:
         left, right = (as_double(a, f, out) for a, f in zip(args, facts, strict=True))
         return f"({left} {symbol} {right})"
 
-    return Function(name, 2, 2, _linear(symbol, op), evaluate, render, family="number", example=f"fee {symbol} 2")
+    return Function(
+        name, 2, 2, _linear(symbol, op), evaluate, render, family="number", example=f"fee {symbol} 2"
+    )
 
 
 def as_double(text: str, facts: Facts, out: Facts) -> str:
@@ -78,7 +92,9 @@ def _div_rule(facts: tuple[Facts, ...]) -> Facts:
 def not_zero(divisor: Facts, symbol: str) -> None:
     """Refuse a divisor that is always zero."""
     if divisor.range.lo == 0 and divisor.range.hi == 0:
-        raise refuse(Code.ARGUMENT, f"{symbol} 0", "divide by something that is not always zero", "除数不能恒为零")
+        raise refuse(
+            Code.ARGUMENT, f"{symbol} 0", "divide by something that is not always zero", "除数不能恒为零"
+        )
 
 
 def _holds_zero(spread: Range) -> bool:
@@ -108,7 +124,11 @@ def _constant_divisor(symbol: str) -> Rule:
             out = interval(lambda x, y: Fraction(_trunc_div(math.floor(x), math.floor(y))), spread, divisor)
             return Facts(Kind.INTEGER, any_null(facts), out, Fraction(1))
         bound = None if step is None else step - 1
-        out = UNBOUNDED if bound is None else Range(-bound if spread.lo is None or spread.lo < 0 else Fraction(0), bound)
+        out = (
+            UNBOUNDED
+            if bound is None
+            else Range(-bound if spread.lo is None or spread.lo < 0 else Fraction(0), bound)
+        )
         return Facts(Kind.INTEGER, any_null(facts), out, Fraction(1))
 
     return rule
@@ -152,7 +172,12 @@ def _round_rule(facts: tuple[Facts, ...]) -> Facts:
     if len(facts) == 2:
         domain = facts[1].domain
         if domain is None or len(domain) != 1 or not isinstance(domain[0], int) or abs(domain[0]) > 12:
-            raise refuse(Code.ARGUMENT, "round", "give it a constant number of digits from -12 to 12", "小数位数须为 -12 到 12 的常数")
+            raise refuse(
+                Code.ARGUMENT,
+                "round",
+                "give it a constant number of digits from -12 to 12",
+                "小数位数须为 -12 到 12 的常数",
+            )
         digits = domain[0]
     step = Fraction(10) ** -digits
     spread = facts[0].range
@@ -162,30 +187,48 @@ def _round_rule(facts: tuple[Facts, ...]) -> Facts:
 
 
 def round_half_away(value: float, digits: int = 0) -> float:
-    """Round half away from zero, as the engine does on binary64."""
+    """Round half away from zero, as the engine does on binary64 (its overflows included)."""
+    factor = 10.0 ** abs(digits)
+    if digits < 0:
+        rounded = _nearest(value / factor) * factor
+        return rounded if math.isfinite(rounded) else 0.0
+    rounded = _nearest(value * factor) / factor
+    return rounded if math.isfinite(rounded) else value
+
+
+def _nearest(value: float) -> float:
     if not math.isfinite(value):
         return value
-    factor = 10.0 ** abs(digits)
-    scaled = value * factor if digits >= 0 else value / factor
-    whole = math.copysign(math.floor(abs(scaled) + 0.5), scaled) if abs(scaled) < 2**52 else scaled
-    return whole / factor if digits >= 0 else whole * factor
+    whole = math.floor(abs(value))
+    return math.copysign(whole + (abs(value) - whole >= 0.5), value)
 
 
-def _monotone(name: str, fn: Callable[[float], float], lowest: Fraction | None, *, strictly: bool = False) -> Function:
+def _monotone(
+    name: str, fn: Callable[[float], float], lowest: Fraction | None, *, strictly: bool = False
+) -> Function:
     """A monotone real function; refused where its argument could leave the function's domain."""
 
     def rule(facts: tuple[Facts, ...]) -> Facts:
         kinds_must(name, facts, ONE)
         spread = facts[0].range
-        if lowest is not None and (spread.lo is None or spread.lo < lowest or (strictly and spread.lo == lowest)):
-            raise refuse(Code.ARGUMENT, name, f"its argument could be outside the function's domain; use greatest(x, {'1' if strictly else '0'})", "参数可能超出函数定义域，请用 greatest 限定")
+        if lowest is not None and (
+            spread.lo is None or spread.lo < lowest or (strictly and spread.lo == lowest)
+        ):
+            raise refuse(
+                Code.ARGUMENT,
+                name,
+                f"its argument could be outside the function's domain; use greatest(x, {'1' if strictly else '0'})",
+                "参数可能超出函数定义域，请用 greatest 限定",
+            )
         return Facts(Kind.DOUBLE, facts[0].nullable, _image(fn, spread))
 
     def evaluate(value: Value) -> Value:
         return total(fn, float(value))
 
     def render(args: list[str], facts: tuple[Facts, ...], out: Facts) -> str:
-        return f"TRY({name}({as_double(args[0], facts[0], out)}))"
+        # Rounding may take an argument just outside the domain that its exact range stays in.
+        inner = as_double(args[0], facts[0], out)
+        return f"nullif({name}({f'nullif({inner}, 0)' if strictly else inner}), CAST('NaN' AS DOUBLE))"
 
     return Function(name, 1, 1, rule, evaluate, render, family="number", example=f"{name}(greatest(fee, 1))")
 
@@ -193,11 +236,12 @@ def _monotone(name: str, fn: Callable[[float], float], lowest: Fraction | None, 
 def total(fn: Callable[[float], float], value: float) -> float | None:
     """``fn(value)``, infinite on overflow, NULL outside the domain."""
     try:
-        return fn(value)
+        result = fn(value)
     except OverflowError:
         return math.inf
     except ValueError:
         return None
+    return None if math.isnan(result) else result
 
 
 def _image(fn: Callable[[float], float], spread: Range) -> Range:
@@ -215,7 +259,9 @@ def _power_rule(facts: tuple[Facts, ...]) -> Facts:
     kinds_must("power", facts, TWO)
     domain = facts[1].domain
     if domain is None or len(domain) != 1 or domain[0] not in (1, 2, 3, 4):
-        raise refuse(Code.ARGUMENT, "power", "the exponent is a constant 1, 2, 3 or 4", "指数须为常数 1、2、3 或 4")
+        raise refuse(
+            Code.ARGUMENT, "power", "the exponent is a constant 1, 2, 3 or 4", "指数须为常数 1、2、3 或 4"
+        )
     spread, exponent = facts[0].range, int(domain[0])
     if spread.lo is None or spread.hi is None:
         return Facts(Kind.DOUBLE, any_null(facts))
@@ -225,7 +271,10 @@ def _power_rule(facts: tuple[Facts, ...]) -> Facts:
 
 
 def _power(a: Value, b: Value) -> Value:
-    return total(lambda x: x ** float(b), float(a))
+    try:
+        return math.pow(a, b)
+    except OverflowError:
+        return math.copysign(math.inf, a) if b % 2 else math.inf
 
 
 def _clamp_rule(facts: tuple[Facts, ...]) -> Facts:
@@ -250,21 +299,147 @@ FUNCTIONS = (
     _binary("add", "+", lambda a, b: a + b),
     _binary("sub", "-", lambda a, b: a - b),
     _binary("mul", "*", lambda a, b: a * b),
-    Function("div", 2, 2, _div_rule, _div, lambda a, f, o: f"(CAST({a[0]} AS DOUBLE) / nullif(CAST({a[1]} AS DOUBLE), 0))", family="number", example="fee / 12"),
-    Function("idiv", 2, 2, _constant_divisor("//"), _trunc_div, lambda a, f, o: f"({a[0]} // {a[1]})", frozenset({1}), family="number", example="age // 5"),
-    Function("mod", 2, 2, _constant_divisor("%"), _mod, lambda a, f, o: f"({a[0]} % {a[1]})", frozenset({1}), family="number", example="age % 10"),
-    Function("neg", 1, 1, _neg_rule, lambda a: -a, lambda a, f, o: f"(-{as_double(a[0], f[0], o)})", family="number", example="-fee"),
-    Function("abs", 1, 1, _abs_rule, abs, lambda a, f, o: f"abs({as_double(a[0], f[0], o)})", family="number", example="abs(fee - 10)"),
-    Function("round", 1, 2, _round_rule, lambda a, n=0: round_half_away(float(a), n), lambda a, f, o: f"round({', '.join([as_double(a[0], f[0], o), *a[1:]])})", frozenset({1}), family="number", example="round(fee, 1)"),
-    Function("floor", 1, 1, _whole("floor", math.floor), lambda a: float(math.floor(a)) if math.isfinite(a) else a, lambda a, f, o: f"floor({as_double(a[0], f[0], o)})", family="number", example="floor(fee)"),
-    Function("ceil", 1, 1, _whole("ceil", math.ceil), lambda a: float(math.ceil(a)) if math.isfinite(a) else a, lambda a, f, o: f"ceil({as_double(a[0], f[0], o)})", family="number", example="ceil(fee)"),
-    Function("trunc", 1, 1, _whole("trunc", math.trunc), lambda a: float(math.trunc(a)) if math.isfinite(a) else a, lambda a, f, o: f"trunc({as_double(a[0], f[0], o)})", family="number", example="trunc(fee)"),
-    Function("sign", 1, 1, checked("sign", ONE, lambda f: Facts(Kind.INTEGER, f[0].nullable, Range(Fraction(-1), Fraction(1)), Fraction(1), (-1, 0, 1))), lambda a: (a > 0) - (a < 0), lambda a, f, o: f"CAST(sign({a[0]}) AS BIGINT)", family="number", example="sign(fee - 10)"),
+    Function(
+        "div",
+        2,
+        2,
+        _div_rule,
+        _div,
+        lambda a, f, o: f"(CAST({a[0]} AS DOUBLE) / nullif(CAST({a[1]} AS DOUBLE), 0))",
+        family="number",
+        example="fee / 12",
+    ),
+    Function(
+        "idiv",
+        2,
+        2,
+        _constant_divisor("//"),
+        _trunc_div,
+        lambda a, f, o: f"({a[0]} // {a[1]})",
+        frozenset({1}),
+        family="number",
+        example="age // 5",
+    ),
+    Function(
+        "mod",
+        2,
+        2,
+        _constant_divisor("%"),
+        _mod,
+        lambda a, f, o: f"({a[0]} % {a[1]})",
+        frozenset({1}),
+        family="number",
+        example="age % 10",
+    ),
+    Function(
+        "neg",
+        1,
+        1,
+        _neg_rule,
+        lambda a: -a,
+        lambda a, f, o: f"(-{as_double(a[0], f[0], o)})",
+        family="number",
+        example="-fee",
+    ),
+    Function(
+        "abs",
+        1,
+        1,
+        _abs_rule,
+        abs,
+        lambda a, f, o: f"abs({as_double(a[0], f[0], o)})",
+        family="number",
+        example="abs(fee - 10)",
+    ),
+    Function(
+        "round",
+        1,
+        2,
+        _round_rule,
+        lambda a, n=0: round_half_away(float(a), n),
+        lambda a, f, o: f"round({', '.join([as_double(a[0], f[0], o), *a[1:]])})",
+        frozenset({1}),
+        family="number",
+        example="round(fee, 1)",
+    ),
+    Function(
+        "floor",
+        1,
+        1,
+        _whole("floor", math.floor),
+        lambda a: float(math.floor(a)) if math.isfinite(a) else a,
+        lambda a, f, o: f"floor({as_double(a[0], f[0], o)})",
+        family="number",
+        example="floor(fee)",
+    ),
+    Function(
+        "ceil",
+        1,
+        1,
+        _whole("ceil", math.ceil),
+        lambda a: float(math.ceil(a)) if math.isfinite(a) else a,
+        lambda a, f, o: f"ceil({as_double(a[0], f[0], o)})",
+        family="number",
+        example="ceil(fee)",
+    ),
+    Function(
+        "trunc",
+        1,
+        1,
+        _whole("trunc", math.trunc),
+        lambda a: float(math.trunc(a)) if math.isfinite(a) else a,
+        lambda a, f, o: f"trunc({as_double(a[0], f[0], o)})",
+        family="number",
+        example="trunc(fee)",
+    ),
+    Function(
+        "sign",
+        1,
+        1,
+        checked(
+            "sign",
+            ONE,
+            lambda f: Facts(
+                Kind.INTEGER, f[0].nullable, Range(Fraction(-1), Fraction(1)), Fraction(1), (-1, 0, 1)
+            ),
+        ),
+        lambda a: (a > 0) - (a < 0),
+        lambda a, f, o: f"CAST(sign({a[0]}) AS BIGINT)",
+        family="number",
+        example="sign(fee - 10)",
+    ),
     _monotone("sqrt", math.sqrt, Fraction(0)),
     _monotone("ln", math.log, Fraction(0), strictly=True),
     _monotone("log10", math.log10, Fraction(0), strictly=True),
     _monotone("exp", math.exp, None),
-    Function("power", 2, 2, _power_rule, _power, lambda a, f, o: f"power(CAST({a[0]} AS DOUBLE), {a[1]})", frozenset({1}), family="number", example="power(fee, 2)"),
-    Function("clamp", 3, 3, _clamp_rule, lambda v, lo, hi: min(max(v, lo), hi), _clamp_render, frozenset({1, 2}), family="internal"),
-    Function("flag", 1, 1, checked("flag", {0: TRUTHS}, _flag_rule), int, lambda a, f, o: f"CAST({a[0]} AS BIGINT)", family="internal"),
+    Function(
+        "power",
+        2,
+        2,
+        _power_rule,
+        _power,
+        lambda a, f, o: f"power(CAST({a[0]} AS DOUBLE), {a[1]})",
+        frozenset({1}),
+        family="number",
+        example="power(fee, 2)",
+    ),
+    Function(
+        "clamp",
+        3,
+        3,
+        _clamp_rule,
+        lambda v, lo, hi: min(max(v, lo), hi),
+        _clamp_render,
+        frozenset({1, 2}),
+        family="internal",
+    ),
+    Function(
+        "flag",
+        1,
+        1,
+        checked("flag", {0: TRUTHS}, _flag_rule),
+        int,
+        lambda a, f, o: f"CAST({a[0]} AS BIGINT)",
+        family="internal",
+    ),
 )

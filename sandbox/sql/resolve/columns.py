@@ -19,7 +19,9 @@ class Columns:
     alias hides a column of the same name, elsewhere the column hides the alias.
     """
 
-    def __init__(self, relation: Relation, scope: Scope, aliases: Mapping[str, exp.Expr], *, alias_first: bool = False) -> None:
+    def __init__(
+        self, relation: Relation, scope: Scope, aliases: Mapping[str, exp.Expr], *, alias_first: bool = False
+    ) -> None:
         self.relation = relation
         self.scope = scope
         self.aliases = aliases

@@ -35,7 +35,9 @@ class LayerReader(Reader):
         self.keys = {key: i for i, key in enumerate(keys)}
 
     def _unknown_subquery(self, node: exp.Expr) -> Expr:
-        raise refuse(Code.SUBQUERY, "(SELECT …)", "name its result in a CTE and join it", "请用 CTE 命名后连接")
+        raise refuse(
+            Code.SUBQUERY, "(SELECT …)", "name its result in a CTE and join it", "请用 CTE 命名后连接"
+        )
 
     def read(self, node: exp.Expr) -> Expr:
         if node in self.known:
@@ -148,7 +150,9 @@ def _listed(node: exp.GroupConcat, base: Reader, where: Expr | None) -> Agg:
     if separator is not None and not (isinstance(separator, exp.Literal) and separator.args.get("is_string")):
         raise refuse(Code.ARGUMENT, "string_agg", "the separator is a constant", "分隔符须为常量")
     if order and order[0].expr != argument:
-        raise refuse(Code.CONSTRUCT, "string_agg(… ORDER BY …)", "order by the listed column", "请按所列的列排序")
+        raise refuse(
+            Code.CONSTRUCT, "string_agg(… ORDER BY …)", "order by the listed column", "请按所列的列排序"
+        )
     text = "," if separator is None else str(separator.this)
     return _string_agg(argument, text, where)
 
@@ -206,7 +210,12 @@ def _window_call(function: exp.Expr, reader: Reader) -> tuple[str, tuple[Expr, .
             args = [_constant_offset(args[0])]
         return rank, tuple(args)
     agg = read_aggregate(function, reader) if is_aggregate(function) else None
-    if agg is None or agg.distinct or agg.where is not None or agg.name not in ("sum", "avg", "min", "max", "count", "count_star"):
+    if (
+        agg is None
+        or agg.distinct
+        or agg.where is not None
+        or agg.name not in ("sum", "avg", "min", "max", "count", "count_star")
+    ):
         raise refuse(Code.FUNCTION, f"{function.key.upper()} OVER")
     return agg.name, () if agg.arg is None else (agg.arg,)
 
@@ -235,4 +244,3 @@ def _edge(bound: object, side: str) -> int | None:
         rows = int(str(bound.this))
         return -rows if side.upper() == "PRECEDING" else rows
     raise refuse(Code.CONSTRUCT, "OVER (… ROWS …)", "use constant bounds", "请使用常数边界")
-

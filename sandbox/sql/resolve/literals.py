@@ -59,7 +59,9 @@ def date(text: str) -> Literal:
             raise ValueError
         return Literal(dt.date.fromisoformat(text), Kind.DATE)
     except ValueError:
-        raise refuse(Code.LITERAL, text[:30], "write dates as '2025-01-31'", "日期写作 '2025-01-31'") from None
+        raise refuse(
+            Code.LITERAL, text[:30], "write dates as '2025-01-31'", "日期写作 '2025-01-31'"
+        ) from None
 
 
 def timestamp(text: str) -> Literal:
@@ -69,7 +71,9 @@ def timestamp(text: str) -> Literal:
             return Literal(dt.datetime.strptime(text, form), Kind.TIMESTAMP)
         except ValueError:
             continue
-    raise refuse(Code.LITERAL, text[:30], "write times as '2025-01-31 12:00:00'", "时间写作 '2025-01-31 12:00:00'")
+    raise refuse(
+        Code.LITERAL, text[:30], "write times as '2025-01-31 12:00:00'", "时间写作 '2025-01-31 12:00:00'"
+    )
 
 
 def kind_of(node: exp.Expr) -> tuple[Kind, Fraction | None]:
@@ -82,9 +86,18 @@ def kind_of(node: exp.Expr) -> tuple[Kind, Fraction | None]:
     params = [p.this for p in node.expressions]
     if kind is not Kind.DECIMAL:
         return kind, None
-    digits = int(params[1].this) if len(params) == 2 and isinstance(params[1], exp.Literal) else (3 if not params else 0)
+    digits = (
+        int(params[1].this)
+        if len(params) == 2 and isinstance(params[1], exp.Literal)
+        else (3 if not params else 0)
+    )
     if digits > 12:
-        raise refuse(Code.LITERAL, f"DECIMAL(…, {digits})", "use at most 12 digits after the point", "小数位数不超过 12")
+        raise refuse(
+            Code.LITERAL,
+            f"DECIMAL(…, {digits})",
+            "use at most 12 digits after the point",
+            "小数位数不超过 12",
+        )
     return kind, Fraction(1, 10**digits)
 
 

@@ -28,7 +28,9 @@ def split(node: exp.Expr | None) -> list[exp.Expr]:
     return [node]
 
 
-def apply_where(relation: Relation, scope: Scope, parts: list[exp.Expr], place: Place, aliases: dict[str, exp.Expr]) -> Relation:
+def apply_where(
+    relation: Relation, scope: Scope, parts: list[exp.Expr], place: Place, aliases: dict[str, exp.Expr]
+) -> Relation:
     """The rows of ``relation`` for which every part holds.  The scope stays valid."""
     plain = [p for p in parts if _subquery_test(p) is None]
     relation, known = attach_scalars(relation, plain, place)
@@ -62,7 +64,12 @@ def _semi(relation: Relation, scope: Scope, node: exp.Expr, place: Place, *, ant
     subject = Reader(Columns(relation, scope, {}), no_subquery).read(node.this)
     on = Call("eq", (subject, Col(len(relation.fields) + shown[0])))
     if anti and (facts_of(subject, facts(relation)).nullable or right.fields[shown[0]].facts.nullable):
-        raise refuse(Code.SUBQUERY, "NOT IN (SELECT …)", "NULLs make NOT IN surprising; use NOT EXISTS", "含 NULL 时 NOT IN 结果难料，请使用 NOT EXISTS")
+        raise refuse(
+            Code.SUBQUERY,
+            "NOT IN (SELECT …)",
+            "NULLs make NOT IN surprising; use NOT EXISTS",
+            "含 NULL 时 NOT IN 结果难料，请使用 NOT EXISTS",
+        )
     return semi_join(relation, right, on, anti=anti)
 
 
@@ -72,7 +79,12 @@ def _exists(relation: Relation, scope: Scope, node: exp.Exists, place: Place, *,
         inner.args.get(k) for k in ("group", "having", "qualify", "distinct", "limit", "offset", "with_")
     )
     if not plain:
-        raise refuse(Code.SUBQUERY, "EXISTS", "write EXISTS (SELECT 1 FROM … WHERE …)", "请写作 EXISTS (SELECT 1 FROM … WHERE …)")
+        raise refuse(
+            Code.SUBQUERY,
+            "EXISTS",
+            "write EXISTS (SELECT 1 FROM … WHERE …)",
+            "请写作 EXISTS (SELECT 1 FROM … WHERE …)",
+        )
     parts = split(inner.args.get("where"))
     right, right_scope = read_from(inner, place, parts)
     own, correlated = _correlation(parts, right, right_scope)
@@ -82,7 +94,9 @@ def _exists(relation: Relation, scope: Scope, node: exp.Exists, place: Place, *,
     return semi_join(relation, right, conjunction(on) if on else TRUE, anti=anti)
 
 
-def _correlation(parts: list[exp.Expr], right: Relation, scope: Scope) -> tuple[list[exp.Expr], list[exp.Expr]]:
+def _correlation(
+    parts: list[exp.Expr], right: Relation, scope: Scope
+) -> tuple[list[exp.Expr], list[exp.Expr]]:
     own, correlated = [], []
     for part in parts:
         names = [c for c in part.find_all(exp.Column)]
@@ -123,16 +137,28 @@ class _Correlated(Reader):
         return found
 
 
-def attach_scalars(relation: Relation, roots: list[exp.Expr], place: Place) -> tuple[Relation, dict[exp.Expr, int]]:
+def attach_scalars(
+    relation: Relation, roots: list[exp.Expr], place: Place
+) -> tuple[Relation, dict[exp.Expr, int]]:
     """Join each scalar subquery's single row beside the relation; say where its value stands."""
     known: dict[exp.Expr, int] = {}
     for node in nodes_in(roots, (exp.Query,)):
         value = place.resolve(node)
         shown = visible(value)
         if len(shown) != 1 or not one_row(value):
-            raise refuse(Code.SUBQUERY, "(SELECT …)", "a subquery used as a value aggregates to one row and one column", "作为值的子查询须聚合为一行一列")
+            raise refuse(
+                Code.SUBQUERY,
+                "(SELECT …)",
+                "a subquery used as a value aggregates to one row and one column",
+                "作为值的子查询须聚合为一行一列",
+            )
         if releases_of(value) and not reads_protected(relation):
-            raise refuse(Code.SUBQUERY, "(SELECT …)", "a protected value beside public rows: name it in a CTE and select from it", "受保护的值不能与公开记录并列，请用 CTE 命名后查询")
+            raise refuse(
+                Code.SUBQUERY,
+                "(SELECT …)",
+                "a protected value beside public rows: name it in a CTE and select from it",
+                "受保护的值不能与公开记录并列，请用 CTE 命名后查询",
+            )
         known[node] = len(relation.fields) + shown[0]
         relation = join("inner", relation, value, TRUE)
     return relation, known

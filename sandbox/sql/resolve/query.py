@@ -76,7 +76,11 @@ def _reordered(node: exp.Expr, relation: Relation) -> Relation:
 
 def _output_index(node: exp.Expr, relation: Relation) -> int:
     shown = visible(relation)
-    if isinstance(node, exp.Literal) and str(node.this).isdigit() and 1 <= int(str(node.this)[:4]) <= len(shown):
+    if (
+        isinstance(node, exp.Literal)
+        and str(node.this).isdigit()
+        and 1 <= int(str(node.this)[:4]) <= len(shown)
+    ):
         return shown[int(str(node.this)[:4]) - 1]
     if isinstance(node, exp.Column):
         found = scope_of(relation, "").find(node.name)

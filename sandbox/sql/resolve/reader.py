@@ -20,7 +20,13 @@ PARTS = {
     "DOW": "dayofweek", "DAYOFWEEK": "dayofweek", "ISODOW": "isodow", "HOUR": "hour", "MINUTE": "minute", "SECOND": "second",
     "YEARS": "year", "MONTHS": "month", "DAYOFYEAR": "dayofyear",
 }  # fmt: skip
-ANONYMOUS = {"date_part": "date_part", "datepart": "date_part", "prefix": "starts_with", "suffix": "ends_with", "mod": "mod"}
+ANONYMOUS = {
+    "date_part": "date_part",
+    "datepart": "date_part",
+    "prefix": "starts_with",
+    "suffix": "ends_with",
+    "mod": "mod",
+}
 
 
 class Reader:
@@ -53,12 +59,17 @@ class Reader:
                 return self._case(node)
             case exp.If():
                 default = node.args.get("false")
-                return Case(((self.read(node.this), self.read(node.args["true"])),), NULL if default is None else self.read(default))
+                return Case(
+                    ((self.read(node.this), self.read(node.args["true"])),),
+                    NULL if default is None else self.read(default),
+                )
             case exp.Cast() | exp.TryCast():
                 return self._cast(node)
             case exp.Between():
                 low = self._compare("ge", self.read(node.this), self.read(node.args["low"]))
-                return self._call("and", low, self._compare("le", self.read(node.this), self.read(node.args["high"])))
+                return self._call(
+                    "and", low, self._compare("le", self.read(node.this), self.read(node.args["high"]))
+                )
             case exp.In():
                 return self._in(node)
             case exp.Is():
@@ -97,7 +108,12 @@ class Reader:
         if isinstance(node, tuple(AGGREGATES) + (exp.Count, exp.CountIf, exp.GroupConcat, exp.Filter)):
             raise refuse(Code.GROUPING, f"{node.key.upper()}()", "", "")
         if isinstance(node, exp.Window) or isinstance(node, tuple(RANKS)):
-            raise refuse(Code.CONSTRUCT, "OVER", "window functions stand in SELECT, QUALIFY and ORDER BY", "窗口函数只能出现在 SELECT、QUALIFY 和 ORDER BY 中")
+            raise refuse(
+                Code.CONSTRUCT,
+                "OVER",
+                "window functions stand in SELECT, QUALIFY and ORDER BY",
+                "窗口函数只能出现在 SELECT、QUALIFY 和 ORDER BY 中",
+            )
         return self._named(node)
 
     def _named(self, node: exp.Expr) -> Expr:
@@ -106,7 +122,9 @@ class Reader:
                 return self._call(node.key, *(self.read(a) for a in (node.this, *node.expressions)))
             case exp.Round():
                 digits = node.args.get("decimals")
-                return self._call("round", self.read(node.this), *(() if digits is None else (self.read(digits),)))
+                return self._call(
+                    "round", self.read(node.this), *(() if digits is None else (self.read(digits),))
+                )
             case exp.Log():
                 return self._logarithm(node)
             case exp.Concat():
@@ -115,10 +133,14 @@ class Reader:
                 parts = [node.this, node.args.get("start"), node.args.get("length")]
                 return self._call("substr", *(self.read(p) for p in parts if p is not None))
             case exp.Replace():
-                return self._call("replace", *(self.read(a) for a in (node.this, node.expression, node.args["replacement"])))
+                return self._call(
+                    "replace", *(self.read(a) for a in (node.this, node.expression, node.args["replacement"]))
+                )
             case exp.Trim():
                 side = str(node.args.get("position") or "").upper()
-                return self._call({"LEADING": "ltrim", "TRAILING": "rtrim"}.get(side, "trim"), self.read(node.this))
+                return self._call(
+                    {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(side, "trim"), self.read(node.this)
+                )
             case exp.StrPosition():
                 return self._call("strpos", self.read(node.this), self.read(node.args["substr"]))
             case exp.TimeToStr():
@@ -128,7 +150,12 @@ class Reader:
             case exp.Extract():
                 return self._part(str(node.this.this), node.expression)
             case exp.DateDiff():
-                return self._call("date_diff", Literal(_unit(node), Kind.STRING), self.read(node.expression), self.read(node.this))
+                return self._call(
+                    "date_diff",
+                    Literal(_unit(node), Kind.STRING),
+                    self.read(node.expression),
+                    self.read(node.this),
+                )
             case exp.Anonymous():
                 return self._anonymous(node)
             case _:
@@ -137,7 +164,11 @@ class Reader:
     def _anonymous(self, node: exp.Anonymous) -> Expr:
         name = str(node.this).lower()
         known = ANONYMOUS.get(name)
-        if known == "date_part" and len(node.expressions) == 2 and isinstance(node.expressions[0], exp.Literal):
+        if (
+            known == "date_part"
+            and len(node.expressions) == 2
+            and isinstance(node.expressions[0], exp.Literal)
+        ):
             return self._part(str(node.expressions[0].this), node.expressions[1])
         if known in FUNCTIONS:
             return self._call(known, *(self.read(a) for a in node.expressions))
@@ -146,7 +177,12 @@ class Reader:
     def _part(self, part: str, node: exp.Expr) -> Expr:
         name = PARTS.get(part.upper())
         if name is None:
-            raise refuse(Code.ARGUMENT, f"EXTRACT({part[:20]})", f"use one of {', '.join(sorted(set(PARTS.values())))}", "请使用许可的日期部分")
+            raise refuse(
+                Code.ARGUMENT,
+                f"EXTRACT({part[:20]})",
+                f"use one of {', '.join(sorted(set(PARTS.values())))}",
+                "请使用许可的日期部分",
+            )
         return self._call(name, self.read(node))
 
     def _logarithm(self, node: exp.Log) -> Expr:
@@ -160,7 +196,9 @@ class Reader:
         if name in ("eq", "ne", "lt", "le", "gt", "ge"):
             return self._compare(name, left, right)
         if name in ("and", "or"):
-            parts = [p for e in (left, right) for p in (e.args if isinstance(e, Call) and e.name == name else (e,))]
+            parts = [
+                p for e in (left, right) for p in (e.args if isinstance(e, Call) and e.name == name else (e,))
+            ]
             return self._call(name, *parts)
         return self._call(name, left, right)
 
@@ -191,16 +229,28 @@ class Reader:
         return self._call("not", inner)
 
     def _negative(self, inner: Expr) -> Expr:
-        if isinstance(inner, Literal) and isinstance(inner.value, int | float) or isinstance(inner, Literal) and inner.kind.numeric:
+        if (
+            isinstance(inner, Literal)
+            and isinstance(inner.value, int | float)
+            or isinstance(inner, Literal)
+            and inner.kind.numeric
+        ):
             return Literal(-inner.value, inner.kind)  # type: ignore[operator]
         return self._call("neg", inner)
 
     def _in(self, node: exp.In) -> Expr:
         if node.args.get("query") is not None:
-            raise refuse(Code.SUBQUERY, "IN (SELECT …)", "use it as a condition of WHERE by itself, joined with AND", "请作为 WHERE 中以 AND 连接的独立条件")
+            raise refuse(
+                Code.SUBQUERY,
+                "IN (SELECT …)",
+                "use it as a condition of WHERE by itself, joined with AND",
+                "请作为 WHERE 中以 AND 连接的独立条件",
+            )
         subject = self.read(node.this)
         kind = facts_of(subject, self.facts()).kind
-        options = tuple(literals.same_kind(subject, self.read(e), kind, Kind.STRING)[1] for e in node.expressions)
+        options = tuple(
+            literals.same_kind(subject, self.read(e), kind, Kind.STRING)[1] for e in node.expressions
+        )
         if any(not isinstance(o, Literal) for o in options) or len(options) > 1000:
             raise refuse(Code.CONSTRUCT, "IN (…)", "list up to 1000 constants", "请列出不超过 1000 个常量")
         if len(options) == 1:
@@ -213,8 +263,14 @@ class Reader:
         if isinstance(node.expression, exp.Null):
             return self._call("is_null", subject)
         if isinstance(node.expression, exp.Boolean):
-            return self._call("coalesce", self._compare("eq", subject, _constant(node.expression)), Literal(False, Kind.BOOLEAN))
-        raise refuse(Code.CONSTRUCT, "IS", "use IS NULL, IS TRUE or IS FALSE", "请使用 IS NULL、IS TRUE 或 IS FALSE")
+            return self._call(
+                "coalesce",
+                self._compare("eq", subject, _constant(node.expression)),
+                Literal(False, Kind.BOOLEAN),
+            )
+        raise refuse(
+            Code.CONSTRUCT, "IS", "use IS NULL, IS TRUE or IS FALSE", "请使用 IS NULL、IS TRUE 或 IS FALSE"
+        )
 
     def _null_safe(self, node: exp.Expr) -> Expr:
         left, right = self.read(node.this), self.read(node.expression)

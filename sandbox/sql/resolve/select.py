@@ -66,7 +66,9 @@ def read_select(select: exp.Select, place: Place) -> Relation:
 
 
 def _aliased(item: Item) -> bool:
-    return item.node is not None and not (isinstance(item.node, exp.Column) and fold(item.node.name) == fold(item.name))
+    return item.node is not None and not (
+        isinstance(item.node, exp.Column) and fold(item.node.name) == fold(item.name)
+    )
 
 
 def _items(select: exp.Select, scope: Scope) -> list[Item]:
@@ -105,7 +107,12 @@ def _roots(select: exp.Select, items: list[Item]) -> list[exp.Expr]:
 
 
 def _grouped(
-    select: exp.Select, relation: Relation, scope: Scope, items: list[Item], aliases: dict[str, exp.Expr], place: Place
+    select: exp.Select,
+    relation: Relation,
+    scope: Scope,
+    items: list[Item],
+    aliases: dict[str, exp.Expr],
+    place: Place,
 ) -> Layer:
     roots = _roots(select, items)
     calls = aggregates_in(roots)
@@ -127,17 +134,27 @@ def _grouped(
 
 
 def _no_scalar(node: exp.Expr) -> Expr:
-    raise refuse(Code.SUBQUERY, "(SELECT …)", "use it beside aggregates, not inside them", "请放在聚合函数之外")
+    raise refuse(
+        Code.SUBQUERY, "(SELECT …)", "use it beside aggregates, not inside them", "请放在聚合函数之外"
+    )
 
 
-def _keys(group: exp.Expr | None, items: list[Item], base: Reader, calls: list[exp.Expr]) -> list[tuple[str, Expr]]:
+def _keys(
+    group: exp.Expr | None, items: list[Item], base: Reader, calls: list[exp.Expr]
+) -> list[tuple[str, Expr]]:
     if group is None:
         return []
     if group.args.get("all"):
-        nodes = [i for i in items if i.node is None or not aggregates_in([i.node]) and not isinstance(i.node, exp.Window)]
+        nodes = [
+            i
+            for i in items
+            if i.node is None or not aggregates_in([i.node]) and not isinstance(i.node, exp.Window)
+        ]
         return _unique([_item_key(i, base) for i in nodes])
     nodes = [*group.expressions, *(n for s in _set_nodes(group) for part in s for n in part)]
-    return _unique([_key(n, items, base) for n in nodes if not isinstance(n, exp.Rollup | exp.Cube | exp.GroupingSets)])
+    return _unique(
+        [_key(n, items, base) for n in nodes if not isinstance(n, exp.Rollup | exp.Cube | exp.GroupingSets)]
+    )
 
 
 def _unique(keys: list[tuple[str, Expr]]) -> list[tuple[str, Expr]]:
@@ -168,7 +185,11 @@ def _ordinal(node: exp.Literal, items: list[Item]) -> Item:
 def _set_nodes(group: exp.Expr) -> list[list[list[exp.Expr]]]:
     """For each ROLLUP, CUBE or GROUPING SETS clause: the sets of key nodes it stands for."""
     clauses: list[list[list[exp.Expr]]] = []
-    nodes = [*(group.args.get("rollup") or ()), *(group.args.get("cube") or ()), *(group.args.get("grouping_sets") or ())]
+    nodes = [
+        *(group.args.get("rollup") or ()),
+        *(group.args.get("cube") or ()),
+        *(group.args.get("grouping_sets") or ()),
+    ]
     nodes += [n for n in group.expressions if isinstance(n, exp.Rollup | exp.Cube | exp.GroupingSets)]
     for node in nodes:
         parts = [_members(e) for e in node.expressions]
@@ -189,18 +210,47 @@ def _members(node: exp.Expr) -> list[exp.Expr]:
 
 
 def _sets(
-    group: exp.Expr | None, relation: Relation, keys: list[tuple[str, Expr]], aggs: list[tuple[str, Agg]], base: Reader
+    group: exp.Expr | None,
+    relation: Relation,
+    keys: list[tuple[str, Expr]],
+    aggs: list[tuple[str, Agg]],
+    base: Reader,
 ) -> Relation:
     clauses = [] if group is None else _set_nodes(group)
     if not clauses:
         return aggregate(relation, keys, aggs)
-    if len(clauses) > 1 or not 1 <= len(clauses[0]) <= MOST_SETS or relation.privacy is not None and _unit_kept(relation, keys):
-        raise refuse(Code.CONSTRUCT, "GROUPING SETS", f"use one clause of at most {MOST_SETS} sets", f"最多 {MOST_SETS} 个分组集")
-    plain = [e for _, e in _unique([_key(n, [], base) for n in group.expressions if not isinstance(n, exp.Rollup | exp.Cube | exp.GroupingSets)])] if group is not None else []
+    if (
+        len(clauses) > 1
+        or not 1 <= len(clauses[0]) <= MOST_SETS
+        or relation.privacy is not None
+        and _unit_kept(relation, keys)
+    ):
+        raise refuse(
+            Code.CONSTRUCT,
+            "GROUPING SETS",
+            f"use one clause of at most {MOST_SETS} sets",
+            f"最多 {MOST_SETS} 个分组集",
+        )
+    plain = (
+        [
+            e
+            for _, e in _unique(
+                [
+                    _key(n, [], base)
+                    for n in group.expressions
+                    if not isinstance(n, exp.Rollup | exp.Cube | exp.GroupingSets)
+                ]
+            )
+        ]
+        if group is not None
+        else []
+    )
     result: Relation | None = None
     for members in clauses[0]:
         wanted = {*plain, *(_key(n, [], base)[1] for n in members)}
-        part = _padded(aggregate(relation, [k for k in keys if k[1] in wanted], aggs), keys, wanted, len(aggs), base)
+        part = _padded(
+            aggregate(relation, [k for k in keys if k[1] in wanted], aggs), keys, wanted, len(aggs), base
+        )
         result = part if result is None else set_op("union", True, result, part)
     assert result is not None
     return result
@@ -210,7 +260,9 @@ def _unit_kept(relation: Relation, keys: list[tuple[str, Expr]]) -> bool:
     return aggregate(relation, keys, []).privacy is not None
 
 
-def _padded(part: Relation, keys: list[tuple[str, Expr]], wanted: set[Expr], aggs: int, base: Reader) -> Relation:
+def _padded(
+    part: Relation, keys: list[tuple[str, Expr]], wanted: set[Expr], aggs: int, base: Reader
+) -> Relation:
     """One grouping set with NULL for the keys it leaves out."""
     position = 0
     exprs: list[tuple[str, Expr]] = []
@@ -287,7 +339,11 @@ def _sorts(clause: exp.Expr, items: list[Item], exprs: list[Expr], reader: Layer
     above = LayerReader(columns, reader.known, reader.base, list(reader.keys))
     for node in clause.expressions:
         inner = node.this if isinstance(node, exp.Ordered) else node
-        flags = (bool(node.args.get("desc")), bool(node.args.get("nulls_first"))) if isinstance(node, exp.Ordered) else (False, False)
+        flags = (
+            (bool(node.args.get("desc")), bool(node.args.get("nulls_first")))
+            if isinstance(node, exp.Ordered)
+            else (False, False)
+        )
         if isinstance(inner, exp.Var) and fold(inner.name) == "all":
             sorts.extend(Sort(e, *flags) for e in exprs)
         elif isinstance(inner, exp.Literal) and not inner.args.get("is_string"):
@@ -313,4 +369,3 @@ def _count(node: exp.Expr | None) -> int | None:
     if not text.isdigit() or len(text) > 9:
         raise refuse(Code.CONSTRUCT, "LIMIT", "use a constant number", "请使用常数")
     return int(text)
-

@@ -62,7 +62,12 @@ def _source(node: exp.Expr, place: Place) -> tuple[Relation, Scope]:
             relation = place.resolve(node)
             return relation, scope_of(relation, alias, renamed)
         case _:
-            raise refuse(Code.CONSTRUCT, node.key.upper(), "name tables, subqueries or VALUES", "请使用表、子查询或 VALUES")
+            raise refuse(
+                Code.CONSTRUCT,
+                node.key.upper(),
+                "name tables, subqueries or VALUES",
+                "请使用表、子查询或 VALUES",
+            )
 
 
 def _alias(node: exp.Expr) -> tuple[str, list[str] | None]:
@@ -82,8 +87,12 @@ def _table(node: exp.Table, place: Place, alias: str, renamed: list[str] | None)
     if known is not None:
         return known, scope_of(known, alias or name, renamed)
     if renamed is not None:
-        raise refuse(Code.CONSTRUCT, f"{name} AS {alias}(…)", "rename columns in a subquery", "请在子查询中重命名列")
-    table = find_table(place.catalogue, name, None if database is None else str(database.this), node.args.get("catalog"))
+        raise refuse(
+            Code.CONSTRUCT, f"{name} AS {alias}(…)", "rename columns in a subquery", "请在子查询中重命名列"
+        )
+    table = find_table(
+        place.catalogue, name, None if database is None else str(database.this), node.args.get("catalog")
+    )
     relation = scan(table)
     return relation, scope_of(relation, alias or name)
 
@@ -102,7 +111,11 @@ def _values(node: exp.Values, alias: str, renamed: list[str] | None) -> tuple[Re
     reader = Reader(Columns(ONE_ROW, Scope(), {}), no_subquery)
     rows = []
     for entry in node.expressions:
-        cells = entry.expressions if isinstance(entry, exp.Tuple) else [entry.this if isinstance(entry, exp.Paren) else entry]
+        cells = (
+            entry.expressions
+            if isinstance(entry, exp.Tuple)
+            else [entry.this if isinstance(entry, exp.Paren) else entry]
+        )
         row = [reader.read(c) for c in cells]
         if not all(isinstance(v, Literal) for v in row):
             raise refuse(Code.CONSTRUCT, "VALUES", "use constants", "请使用常量")
@@ -113,7 +126,9 @@ def _values(node: exp.Values, alias: str, renamed: list[str] | None) -> tuple[Re
     return relation, scope_of(relation, alias, renamed)
 
 
-def _join(left: Relation, scope: Scope, node: exp.Join, place: Place, where: list[exp.Expr]) -> tuple[Relation, Scope]:
+def _join(
+    left: Relation, scope: Scope, node: exp.Join, place: Place, where: list[exp.Expr]
+) -> tuple[Relation, Scope]:
     right, right_scope = _source(node.this, place)
     side, kind = str(node.args.get("side") or "").upper(), str(node.args.get("kind") or "").upper()
     shifted = right_scope.shifted(len(left.fields))
@@ -123,7 +138,12 @@ def _join(left: Relation, scope: Scope, node: exp.Join, place: Place, where: lis
         on = _condition(node, left, right, scope, shifted, both, using)
         return semi_join(left, right, on, anti=kind == "ANTI"), scope
     if kind not in ("", "INNER", "CROSS", "OUTER") or side not in ("", "LEFT", "RIGHT", "FULL"):
-        raise refuse(Code.CONSTRUCT, f"{side} {kind} JOIN".strip(), "use INNER, LEFT, RIGHT, FULL or CROSS", "请使用 INNER、LEFT、RIGHT、FULL 或 CROSS")
+        raise refuse(
+            Code.CONSTRUCT,
+            f"{side} {kind} JOIN".strip(),
+            "use INNER, LEFT, RIGHT, FULL or CROSS",
+            "请使用 INNER、LEFT、RIGHT、FULL 或 CROSS",
+        )
     on = _condition(node, left, right, scope, shifted, both, using)
     if not side:
         on = _tied(left, right, both, on, where)
@@ -134,7 +154,13 @@ def _join(left: Relation, scope: Scope, node: exp.Join, place: Place, where: lis
 
 
 def _condition(
-    node: exp.Join, left: Relation, right: Relation, scope: Scope, shifted: Scope, both: Scope, using: list[str]
+    node: exp.Join,
+    left: Relation,
+    right: Relation,
+    scope: Scope,
+    shifted: Scope,
+    both: Scope,
+    using: list[str],
 ) -> Expr:
     if using:
         return conjunction(tuple(_using(name, scope, shifted) for name in using))
@@ -165,7 +191,11 @@ def _tied(left: Relation, right: Relation, both: Scope, on: Expr, where: list[ex
     if left.privacy is not None and right.privacy is not None and unit_equality(left, right, on):
         return on
     for node in list(where):
-        if not (isinstance(node, exp.EQ) and isinstance(node.this, exp.Column) and isinstance(node.expression, exp.Column)):
+        if not (
+            isinstance(node, exp.EQ)
+            and isinstance(node.this, exp.Column)
+            and isinstance(node.expression, exp.Column)
+        ):
             continue
         try:
             part = reader.read(node)
@@ -178,14 +208,21 @@ def _tied(left: Relation, right: Relation, both: Scope, on: Expr, where: list[ex
     return conjunction(tuple(parts))
 
 
-def _right_join(left: Relation, right: Relation, on: Expr, scope: Scope, right_scope: Scope, using: list[str]) -> tuple[Relation, Scope]:
+def _right_join(
+    left: Relation, right: Relation, on: Expr, scope: Scope, right_scope: Scope, using: list[str]
+) -> tuple[Relation, Scope]:
     """A right join is a left join with the sides exchanged, and the columns put back in order."""
     width, other = len(left.fields), len(right.fields)
     swapped = _swap(on, width, other)
     relation = join("left", right, left, swapped)
     order = [*(other + n.index for n in scope.names), *(n.index for n in right_scope.names)]
-    named = project(relation, [(n.name, Col(i)) for n, i in zip((*scope.names, *right_scope.names), order, strict=True)])
-    lefts = tuple(Name(n.qualifier, n.name, i, fold(n.name) in {fold(u) for u in using}) for i, n in enumerate(scope.names))
+    named = project(
+        relation, [(n.name, Col(i)) for n, i in zip((*scope.names, *right_scope.names), order, strict=True)]
+    )
+    lefts = tuple(
+        Name(n.qualifier, n.name, i, fold(n.name) in {fold(u) for u in using})
+        for i, n in enumerate(scope.names)
+    )
     rights = tuple(Name(n.qualifier, n.name, len(lefts) + i) for i, n in enumerate(right_scope.names))
     return named, Scope((*lefts, *rights))
 

@@ -26,15 +26,22 @@ CITY = "city:      {type: string, level: 1, use: [group, filter], domain: ["
 FEE = "total_fee:   {type: decimal, level: 3, use: [measure, filter], clip: [0, 200000], scale: 0.01}"
 AMOUNT = "amount:   {type: decimal, level: 3, use: [measure], clip: [0, 20000], scale: 0.01}"
 SETTLED = "settle_date: {type: date,   level: 2, use: [group, filter], range: [2023-01-01, 2025-12-31]}"
-GRID = "grid: {cells: [city, industry2, month], units: 10, dominance: 15, round: 10, outside_totals: [[city], [month]]}"
+GRID = (
+    "grid: {cells: [city, industry2, month], units: 10, dominance: 15, round: 10, "
+    "outside_totals: [[city], [month]]}"
+)
 CLAIM = "tables.claim.columns."
 PERSON = "tables.person.columns."
+ID_NO = (
+    "id_no:     {type: string, level: 4, share: none, "
+    "why: {reason: 敏感个人信息, basis: 个人信息保护法第二十八条}}"
+)
 PATH = "unit: {person: [claim_id -> claim.claim_id, claim.person_id]}"
 
 
 def column(old: str, new: str, key: str, found: str, expected: str) -> Case:
     """A case whose mistake is on the line of the replaced column."""
-    return Case(old, new, new.split(":")[0] + ":", key, found, expected)
+    return Case(old, new, new.split(":", maxsplit=1)[0] + ":", key, found, expected)
 
 
 def fee(new: str, key: str, found: str, expected: str) -> Case:
@@ -199,7 +206,7 @@ MISTAKES = {
         "the legal basis",
     ),
     "no why on a column": column(
-        "id_no:     {type: string, level: 4, share: none, why: {reason: 敏感个人信息, basis: 个人信息保护法第二十八条}}",
+        ID_NO,
         "id_no:     {type: string, level: 4, share: none}",
         f"{PERSON}id_no.why",
         "nothing",
@@ -495,7 +502,7 @@ MISTAKES = {
     ),
     "path longer than declared": Case(
         PATH,
-        "unit: {person: [claim_id -> claim.claim_id, claim.person_id -> person.person_id, person.person_id]}",
+        PATH.replace(".person_id]", ".person_id -> person.person_id, person.person_id]"),
         "unit: {person: [claim_id",
         "tables.claim_item.unit.person",
         "claim -> …",
@@ -510,7 +517,8 @@ MISTAKES = {
         "columns of one type",
     ),
     "no columns": Case(
-        "columns:\n      hospital_id: {type: string, use: [group, filter, join]}\n      grade:       {type: string, use: [group, filter]}",
+        "columns:\n      hospital_id: {type: string, use: [group, filter, join]}\n"
+        "      grade:       {type: string, use: [group, filter]}",
         "columns: {}",
         "columns: {}",
         "tables.hospital.columns",

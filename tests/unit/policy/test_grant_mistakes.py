@@ -34,7 +34,7 @@ def person(new: str, found: str, expected: str) -> Case:
 
 
 def join(new: str, found: str, expected: str, item: str = "[2]") -> Case:
-    return Case(JOIN, f"- {new}", "- [med.claim.person_id", f"joins{item}", found, expected)
+    return Case(JOIN, f"- {new}", f"- {new}", f"joins{item}", found, expected)
 
 
 MISTAKES = {
@@ -157,7 +157,6 @@ MISTAKES = {
     "join of a short name": join(
         "[med.claim.hospital_id, hospital_id]", "hospital_id", "dataset.table.column", "[2][2]"
     ),
-    "join twice": join("[med.claim.person_id, med.person.person_id]", "a list", "each item once"),
     "mode": Case("mode: dp", "mode: dpp", "mode:", "guard.mode", "dpp", "did you mean dp"),
     "no mode": Case(EXACT, "guard: {queries: {day: 5}}", "guard:", "guard.mode", "nothing", "dp or exact"),
     "no guard": Case(EXACT + "\n", "", "kind: grant", "guard", "nothing", "how answers are protected"),

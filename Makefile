@@ -1,0 +1,74 @@
+# Everything starts from python3 (3.11 or later) and make alone; each target sets up what it needs.
+#
+#   make demo [ONCE=1]       ingest both demo data sets, tell the story, serve (ONCE=1: end instead)
+#   make test                lint, types, layers, every test, coverage gate
+#   make bench [ONLY=name]   costs against plain DuckDB
+#   make corpus FILE=x.jsonl score a file of cases against the gateway over HTTP
+#   make laws N=100000       the law tests at a given number of cases
+#   make lint | format       check | rewrite the code's form
+#   make lock                resolve constraints.txt anew
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Two at a time by default; JOBS=0 runs the tests in one process.
+JOBS ?= 2
+N ?= 20000
+
+.PHONY: demo test bench corpus laws lint format lock install clean
+.DELETE_ON_ERROR:
+
+demo: $(READY)
+	$(BIN)/sandbox demo $(if $(ONCE),--once)
+
+test: lint
+	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term-missing:skip-covered
+
+bench: $(READY)
+	$(BIN)/python -m bench $(ONLY)
+
+corpus: $(READY)
+	@test -n "$(FILE)" || { echo "usage: make corpus FILE=cases.jsonl" >&2; exit 2; }
+	$(BIN)/python tests/corpus/score.py "$(FILE)"
+
+laws: $(READY)
+	$(BIN)/python tests/property/laws.py $(N)
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+install: $(READY)
+
+# The stamp is younger than what it was made from, so a changed lock installs again.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@# Debian ships the means to make virtual environments apart from python3.
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && \
+		  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends python3-venv; } || \
+		{ echo "python3 cannot make virtual environments: install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# For every platform and every Python from 3.11 on, with the hashes of all files of each release.
+lock:
+	$(PYTHON) -m venv --clear build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
+		--all-extras --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		pyproject.toml -o constraints.txt
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,121 @@
+"""Requests as the doors make them: a body's bytes, or a command's words, become a ``Request``.
+
+Invariants: only an *absent* epsilon means the grant's default; a number is judged by its literal text,
+never by a float read from it; an unknown or repeated key is refused.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import uuid
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from sandbox.doors import wire
+from sandbox.errors import Code, Refusal, refuse
+from sandbox.model import Person, Request
+from sandbox.privacy.accounting import parse_epsilon
+
+FIELDS: Final = ("sql", "grant", "epsilon", "idempotency_key")
+LONGEST_BODY: Final = 64 * 1024
+_LONGEST_KEY: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A JSON number (or one of the tokens NaN and Infinity) by its literal text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request body says.  ``epsilon is None``: it was absent."""
+
+    sql: str
+    grant: str
+    epsilon: Fraction | None
+    key: str | None
+
+    def request(self, person: Person, now: dt.datetime) -> Request:
+        """The request of this person.
+
+        With an idempotency key, repeating the same body gives the same request id, so a retry after a
+        lost answer is not a second request.
+        """
+        return Request(self._id(person), person, self.grant, self.sql, self.epsilon, now)
+
+    def _id(self, person: Person) -> str:
+        if self.key is None:
+            return new_id()
+        told = [person.name, self.key, self.grant, self.sql, str(self.epsilon)]
+        return hashlib.sha256(wire.text(told).encode()).hexdigest()[:32]
+
+
+def new_id() -> str:
+    """A fresh request id."""
+    return uuid.uuid4().hex
+
+
+def read_body(data: bytes) -> Asked:
+    """Read a body.  Refuses with ``Code.REQUEST``, or ``Code.EPSILON`` for an epsilon that is not plain."""
+    body = _object(data)
+    unknown = [name for name in body if name not in FIELDS]
+    if unknown:
+        raise _form(
+            f"unknown field {_quote(unknown[0])}", f"use {', '.join(FIELDS)}", f"可用：{'、'.join(FIELDS)}"
+        )
+    key = _text(body, "idempotency_key") if "idempotency_key" in body else None
+    if key is not None and not 0 < len(key) <= _LONGEST_KEY:
+        limit = f"1 to {_LONGEST_KEY} characters"
+        raise _form("idempotency_key", f"give {limit}", f"请给出 1 到 {_LONGEST_KEY} 个字符")
+    asked = parse_epsilon(_literal(body["epsilon"])) if "epsilon" in body else None
+    return Asked(_text(body, "sql"), _text(body, "grant"), asked, key)
+
+
+def _object(data: bytes) -> dict[str, object]:
+    try:
+        body = json.loads(
+            data.decode("utf-8"),
+            parse_float=Number,
+            parse_int=Number,
+            parse_constant=Number,
+            object_pairs_hook=_once,
+        )
+    except (ValueError, RecursionError):
+        raise _form("not JSON in UTF-8", "send one JSON object", "请发送一个 JSON 对象") from None
+    if not isinstance(body, dict):
+        raise _form("not an object", "send one JSON object", "请发送一个 JSON 对象")
+    return body
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _form("a key is given twice", "give each key once", "每个键只能出现一次")
+    return found
+
+
+def _literal(value: object) -> str:
+    """The literal text of an epsilon, as ``parse_epsilon`` judges it; null and true are no numbers."""
+    if isinstance(value, Number):
+        return value.text
+    return value if isinstance(value, str) else json.dumps(value, default=lambda _: "…")
+
+
+def _text(body: dict[str, object], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str):
+        raise _form(name, f"give {name} as a string", f"请以字符串给出 {name}")
+    return value
+
+
+def _form(subject: str, en: str, zh: str) -> Refusal:
+    return refuse(Code.REQUEST, subject, en, zh)
+
+
+def _quote(name: str) -> str:
+    return ascii(name[:40])

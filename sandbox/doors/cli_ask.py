@@ -1,0 +1,204 @@
+"""Commands that ask: query, explain, catalog, budget, log."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sandbox.doors import filters, forms, screens, wire
+from sandbox.doors.asking import new_id
+from sandbox.doors.cli_base import (
+    BUREAU,
+    AsOption,
+    HomeOption,
+    JsonOption,
+    LangOption,
+    command,
+    gateway_of,
+    read_text,
+    terminal_of,
+    utc_now,
+)
+from sandbox.doors.terminal import Terminal
+from sandbox.errors import Code, refuse
+from sandbox.model import Answer, Balance, Person, Refused, Request, Words
+from sandbox.privacy.accounting import parse_epsilon
+
+SqlArgument = Annotated[str | None, typer.Argument(metavar="[SQL]", help="One SELECT, or - for stdin. 查询")]
+FileOption = Annotated[Path | None, typer.Option("--file", help="Read the query from a file. 从文件读取")]
+GrantOption = Annotated[str, typer.Option("--grant", help="The grant to ask under. 授权编号")]
+EpsilonOption = Annotated[
+    str | None, typer.Option("--epsilon", help="How much to spend; the grant's default if absent. 隐私预算")
+]
+CsvOption = Annotated[bool, typer.Option("--csv", help="CSV on stdout, margins as columns. 输出 CSV")]
+ArrowOption = Annotated[Path | None, typer.Option("--arrow", help="Write an Arrow IPC stream. 写入 Arrow 文件")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    command(app, "query")(query)
+    command(app, "explain")(explain)
+    command(app, "catalog")(catalog)
+    command(app, "budget")(budget)
+    command(app, "log")(log)
+
+
+def query(
+    grant: GrantOption,
+    sql: SqlArgument = None,
+    file: FileOption = None,
+    epsilon: EpsilonOption = None,
+    name: AsOption = BUREAU,
+    csv: CsvOption = False,
+    arrow: ArrowOption = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+    lang: LangOption = None,
+) -> None:
+    """Ask a question and pay for it.  提交查询。"""
+    if sum((as_json, csv, arrow is not None)) > 1:
+        raise typer.BadParameter("choose one of --json, --csv, --arrow")
+    text, spend = _sql(sql, file), _epsilon(epsilon)
+    terminal = terminal_of(lang, as_json)
+    with gateway_of(home, name) as (gateway, person):
+        found = gateway.query(_request(person, grant, text, spend))
+        if isinstance(found, Refused):
+            raise typer.Exit(terminal.refused(found.reasons, found.request))
+        left = [b for b in gateway.budget(person) if b.account.startswith(f"{found.grant}/")]
+    if as_json:
+        terminal.raw(wire.answer_text(found) + "\n")
+    elif csv:
+        terminal.raw(forms.csv(found))
+        _beside(terminal, found)
+    elif arrow is not None:
+        _write(arrow, forms.arrow(found))
+        _beside(terminal, found)
+    else:
+        screens.answer(terminal, found, _charged(found, left))
+
+
+def explain(
+    grant: GrantOption,
+    sql: SqlArgument = None,
+    file: FileOption = None,
+    epsilon: EpsilonOption = None,
+    name: AsOption = BUREAU,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+    lang: LangOption = None,
+) -> None:
+    """Show derivation, price and predicted error; spends nothing.  查看推导、费用与预计误差。"""
+    text, spend = _sql(sql, file), _epsilon(epsilon)
+    terminal = terminal_of(lang, as_json)
+    with gateway_of(home, name) as (gateway, person):
+        found = gateway.explain(_request(person, grant, text, spend))
+    if isinstance(found, Refused):
+        raise typer.Exit(terminal.refused(found.reasons, found.request))
+    if as_json:
+        terminal.json(wire.explained(found))
+    else:
+        screens.explained(terminal, found)
+
+
+def catalog(
+    name: AsOption = BUREAU,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+    lang: LangOption = None,
+) -> None:
+    """List grants with their tables and columns.  列出授权与可用的表和列。"""
+    terminal = terminal_of(lang, as_json)
+    with gateway_of(home, name) as (gateway, person):
+        found = gateway.catalog(person)
+    if as_json:
+        terminal.json(wire.grants(found))
+    else:
+        screens.catalog(terminal, found)
+
+
+def budget(
+    name: AsOption = BUREAU,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+    lang: LangOption = None,
+) -> None:
+    """Show what is spent and what is left.  查看预算。"""
+    terminal = terminal_of(lang, as_json)
+    with gateway_of(home, name) as (gateway, person):
+        found = gateway.budget(person)
+    if as_json:
+        terminal.json(wire.balances(found))
+    else:
+        screens.budget(terminal, found)
+
+
+def log(
+    person: Annotated[str | None, typer.Option("--person", help="Asked by. 人员")] = None,
+    organisation: Annotated[str | None, typer.Option("--organisation", help="Their organisation. 单位")] = None,
+    grant: Annotated[str | None, typer.Option("--grant", help="Under this grant. 授权")] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Of this dataset. 数据集")] = None,
+    decision: Annotated[str | None, typer.Option("--decision", help="Decided so. 决定")] = None,
+    code: Annotated[str | None, typer.Option("--code", help="Refused with, as DS-304. 拒绝代码")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="Kind of entry, as outcome. 记录类型")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="From this time on (ISO 8601). 起")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Before this time. 止")] = None,
+    text: Annotated[str | None, typer.Option("--text", help="Found in the query text. 查询文本包含")] = None,
+    after: Annotated[str | None, typer.Option("--after", help="Cursor of the page before. 翻页")] = None,
+    limit: Annotated[str | None, typer.Option("--limit", help="Entries a page, 1 to 1000. 每页条数")] = None,
+    name: AsOption = BUREAU,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+    lang: LangOption = None,
+) -> None:
+    """Read the audit log, newest first.  查看审计日志。"""
+    told = {"person": person, "organisation": organisation, "grant": grant, "dataset": dataset}
+    told |= {"decision": decision, "code": code, "kind": kind, "since": since, "until": until}
+    told |= {"text": text, "after": after, "limit": limit}
+    wanted = filters.log_filter({key: value for key, value in told.items() if value is not None})
+    terminal = terminal_of(lang, as_json)
+    with gateway_of(home, name) as (gateway, who):
+        found = gateway.log(who, wanted)
+    if as_json:
+        terminal.json(wire.page(found))
+    else:
+        screens.log(terminal, found.entries, found.next)
+
+
+def _sql(sql: str | None, file: Path | None) -> str:
+    if (sql is None) == (file is None):
+        raise typer.BadParameter("give the query as an argument, as - for stdin, or by --file")
+    if file is not None:
+        return read_text(file)
+    return sys.stdin.read() if sql == "-" else sql or ""
+
+
+def _epsilon(text: str | None) -> Fraction | None:
+    return None if text is None else parse_epsilon(text)
+
+
+def _request(person: Person, grant: str, sql: str, epsilon: Fraction | None) -> Request:
+    return Request(new_id(), person, grant, sql, epsilon, utc_now())
+
+
+def _charged(found: Answer, left: list[Balance]) -> list[Balance]:
+    """The accounts to show below an answer: none where none is charged."""
+    return [] if found.price is None else left
+
+
+def _beside(terminal: Terminal, found: Answer) -> None:
+    for words in (*found.guarantee, screens.cost(found.price)):
+        terminal.aside(words)
+    terminal.aside(Words(f"审计日志第 {found.receipt} 条", f"entry {found.receipt} of the audit log"))
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError:
+        hint = "name a file that you may write; ask again: the same answer is free"
+        zh = "请给出可写的文件；重新查询同一问题免费"
+        raise refuse(Code.REQUEST, "the answer cannot be written", hint, zh) from None

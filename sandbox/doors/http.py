@@ -1,0 +1,247 @@
+"""The HTTP door: ``/v1`` over a gateway, bearer tokens, JSON, CSV or Arrow out, problems as RFC 9457.
+
+Invariants: who asks is known before a body is read; a body is read to 64 KiB and no further; every
+response but a probe's is an answer of the gateway or a problem with the codes of the command line.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+import sandbox
+from sandbox.doors import filters, http_reply, http_schema, wire
+from sandbox.doors.asking import LONGEST_BODY, Asked, read_body
+from sandbox.doors.http_shield import Shield
+from sandbox.doors.ports import Gateway
+from sandbox.errors import Code, Reason, Refusal, refuse
+from sandbox.model import Person, Refused
+from sandbox.store.accounts import Accounts
+
+Clock = Callable[[], dt.datetime]
+SCHEME: Final = "bearer "
+
+
+def utc_now() -> dt.datetime:
+    """The time, UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+class Door:
+    """The endpoints.  They run in threads: the gateway and the store wait for disks and workers."""
+
+    def __init__(self, gateway: Gateway, accounts: Accounts, clock: Clock) -> None:
+        self._gateway = gateway
+        self._accounts = accounts
+        self._clock = clock
+
+    def who(self, request: Request) -> Person:
+        """The person whose token this is.  Refuses with ``Code.WHO``."""
+        given = request.headers.getlist("authorization")
+        if len(given) != 1 or not given[0].lower().startswith(SCHEME):
+            raise refuse(Code.WHO)
+        person = self._accounts.who(given[0][len(SCHEME) :].strip(), self._clock())
+        if person is None:
+            raise refuse(Code.WHO)
+        return person
+
+    def query(self, person: Person, asked: Asked, wanted: http_reply.Form) -> Response:
+        """Answer a query."""
+        found = self._gateway.query(asked.request(person, self._clock()))
+        if isinstance(found, Refused):
+            return self._refused(found)
+        return http_reply.answer(found, wanted)
+
+    def explain(self, person: Person, asked: Asked) -> Response:
+        """Price a query and predict its error."""
+        found = self._gateway.explain(asked.request(person, self._clock()))
+        if isinstance(found, Refused):
+            return self._refused(found)
+        return http_reply.json(wire.explained(found))
+
+    def catalog(self, person: Person) -> Response:
+        """The grants and what they open."""
+        return http_reply.json(wire.grants(self._gateway.catalog(person)))
+
+    def budget(self, person: Person) -> Response:
+        """What is spent and what is left."""
+        return http_reply.json(wire.balances(self._gateway.budget(person)))
+
+    def log(self, person: Person, request: Request) -> Response:
+        """A page of the log."""
+        return http_reply.json(wire.page(self._gateway.log(person, filters.log_filter(_parameters(request)))))
+
+    def ready(self) -> Response:
+        """Whether the store can be read."""
+        self._accounts.who("", self._clock())
+        return http_reply.json({"status": "ready"})
+
+    def problem(self, refusal: Refusal) -> Response:
+        """A refusal on its way out."""
+        return http_reply.problem(refusal.reasons, now=self._clock())
+
+    def _refused(self, found: Refused) -> Response:
+        return http_reply.problem(found.reasons, request=found.request, now=self._clock())
+
+
+class App(FastAPI):
+    """FastAPI without what it would say of its own accord."""
+
+    def __init__(self, door: Door) -> None:
+        super().__init__(
+            title="Data Sandbox 数据沙箱",
+            version=sandbox.__version__,
+            description=http_schema.DESCRIPTION,
+            docs_url=None,  # both pages load scripts from a CDN
+            redoc_url=None,
+            redirect_slashes=False,
+            telemetry={"logs": False, "tracing": False, "metrics": False, "auto_configure": False},
+        )
+        self.state.door = door
+        self.add_middleware(Shield)
+        for kind in (Refusal, HTTPException, RequestValidationError):
+            self.add_exception_handler(kind, _problem)
+
+    def openapi(self) -> dict[str, Any]:
+        """The description of the addresses, with its shared schemas."""
+        return http_schema.completed(super().openapi())
+
+
+def create_app(gateway: Gateway, accounts: Accounts, clock: Clock = utc_now) -> App:
+    """The application.  The caller closes the gateway."""
+    app = App(Door(gateway, accounts, clock))
+    for path, endpoint in _ENDPOINTS.items():
+        about = http_schema.ROUTES[path]
+        app.add_api_route(
+            path,
+            endpoint,
+            methods=[about.method],
+            summary=about.summary,
+            openapi_extra=about.extra,
+            responses=about.responses,
+            response_class=Response,
+            name=path.rsplit("/", 1)[-1],
+        )
+    return app
+
+
+def door_of(request: Request) -> Door:
+    """The door behind this request's application."""
+    door = request.app.state.door
+    assert isinstance(door, Door)
+    return door
+
+
+def who(request: Request) -> Person:
+    """Who asks."""
+    return door_of(request).who(request)
+
+
+async def body(request: Request) -> Asked:
+    """The request's body, at most 64 KiB of it.  Refuses ``Code.TOO_LARGE``, ``REQUEST``, ``EPSILON``."""
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != http_reply.JSON:
+        hint = f"send Content-Type: {http_reply.JSON}"
+        raise refuse(Code.REQUEST, "the content type", hint, f"请使用 Content-Type: {http_reply.JSON}")
+    data = bytearray()
+    async for part in request.stream():
+        data += part
+        if len(data) > LONGEST_BODY:
+            limit = f"{LONGEST_BODY} bytes"
+            raise refuse(Code.TOO_LARGE, "the body", f"send at most {limit}", f"至多 {LONGEST_BODY} 字节")
+    return read_body(bytes(data))
+
+
+def wanted(request: Request) -> http_reply.Form:
+    """The form of answer that the request asks for."""
+    parameters = _parameters(request)
+    http_reply.only(parameters, "format")
+    return http_reply.form(parameters.get("format"), ", ".join(request.headers.getlist("accept")))
+
+
+def bare(request: Request) -> None:
+    """Refuse any query parameter."""
+    http_reply.only(_parameters(request))
+
+
+def _parameters(request: Request) -> dict[str, str]:
+    found = request.query_params.multi_items()
+    if len({name for name, _ in found}) != len(found):
+        raise refuse(Code.REQUEST, "a parameter is given twice", "give each once", "每个参数只能出现一次")
+    return dict(found)
+
+
+Who = Annotated[Person, Depends(who)]
+Body = Annotated[Asked, Depends(body)]
+Wanted = Annotated[http_reply.Form, Depends(wanted)]
+Bare = Annotated[None, Depends(bare)]
+
+
+def query(request: Request, person: Who, form: Wanted, asked: Body) -> Response:
+    """Answer a query."""
+    return door_of(request).query(person, asked, form)
+
+
+def explain(request: Request, person: Who, _: Bare, asked: Body) -> Response:
+    """Price a query."""
+    return door_of(request).explain(person, asked)
+
+
+def catalog(request: Request, person: Who, _: Bare) -> Response:
+    """List the grants."""
+    return door_of(request).catalog(person)
+
+
+def budget(request: Request, person: Who, _: Bare) -> Response:
+    """List the accounts."""
+    return door_of(request).budget(person)
+
+
+def log(request: Request, person: Who) -> Response:
+    """Read the log."""
+    return door_of(request).log(person, request)
+
+
+def healthz() -> Response:
+    """Whether the process answers."""
+    return http_reply.json({"status": "ok"})
+
+
+def readyz(request: Request) -> Response:
+    """Whether the store can be read too."""
+    return door_of(request).ready()
+
+
+_ENDPOINTS: Final[dict[str, Callable[..., Response]]] = {
+    "/v1/queries": query,
+    "/v1/explain": explain,
+    "/v1/catalog": catalog,
+    "/v1/budget": budget,
+    "/v1/log": log,
+    "/healthz": healthz,
+    "/readyz": readyz,
+}
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    """Every error that routing and reading can raise, as a problem."""
+    if isinstance(error, Refusal):
+        return door_of(request).problem(error)
+    status = error.status_code if isinstance(error, HTTPException) else 422
+    if status == 404:
+        return http_reply.problem((Reason(Code.NOT_FOUND, ascii(request.url.path[:100])),))
+    if isinstance(error, HTTPException) and status == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        reason = Reason(Code.METHOD, ascii(request.method[:10]), f"use {allowed}", f"请使用 {allowed}")
+        response = http_reply.problem((reason,))
+        response.headers["allow"] = allowed
+        return response
+    return http_reply.problem(
+        (Reason(Code.REQUEST, "its form", "see /openapi.json", "请参阅 /openapi.json"),)
+    )

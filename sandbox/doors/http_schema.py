@@ -1,0 +1,206 @@
+"""The OpenAPI description: schemas and examples, written out because bodies are read by hand.
+
+Reading them by hand is what keeps a number's literal text (see ``asking``); a test sends every example.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sandbox.doors import filters, http_reply
+
+Schema = dict[str, Any]
+
+DESCRIPTION: Final = (
+    "Query public data under a grant; raw data never leaves the domain.  Only differentially private answers "
+    "and exact answers over a published grid leave.  原始数据不出域，数据可用不可见。"
+)
+
+_STRING: Final[Schema] = {"type": "string"}
+_WHOLE: Final[Schema] = {"type": "integer"}
+_TRUTH: Final[Schema] = {"type": "boolean"}
+_WORDS: Final[Schema] = {
+    "type": "object",
+    "properties": {"zh": _STRING, "en": _STRING},
+    "required": ["zh", "en"],
+}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _object(**properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_PRICE: Final[Schema] = {
+    **_object(
+        epsilon={**_STRING, "description": "As asked, exactly."},
+        nano={**_WHOLE, "description": "1e-9 of zCDP rho, or of epsilon under a pure grant."},
+        measure={"enum": ["zcdp", "pure"]},
+        free={**_TRUTH, "description": "Answers exist already; nothing is charged."},
+    ),
+    "type": ["object", "null"],
+}
+_COLUMNS: Final = _list(_object(name=_STRING, kind=_STRING, noisy=_TRUTH, predicted=_STRING))
+_SHARED: Final[Schema] = {"request": _STRING, "grant": _STRING, "mode": {"enum": ["dp", "exact"]}}
+
+SCHEMAS: Final[dict[str, Schema]] = {
+    "Query": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["sql", "grant"],
+        "properties": {
+            "sql": {**_STRING, "description": "One SELECT."},
+            "grant": {**_STRING, "description": "The grant to ask under."},
+            "epsilon": {
+                "description": "How much of the allowance to spend: a plain decimal from 0.001 to 20 with at most "
+                "6 decimals, as number or string.  Absent: the grant's default.  Never null.",
+                "anyOf": [{"type": "number"}, {**_STRING, "pattern": r"^[0-9]{1,3}(\.[0-9]{1,6})?$"}],
+            },
+            "idempotency_key": {
+                **_STRING,
+                "minLength": 1,
+                "maxLength": 200,
+                "description": "The same key with the same body is the same request.",
+            },
+        },
+        "example": {
+            "sql": "SELECT carrier, COUNT(*) AS flights FROM flight GROUP BY carrier",
+            "grant": "G-FLIGHTS-DP",
+            "epsilon": 0.5,
+        },
+    },
+    "Answer": _object(
+        **_SHARED,
+        snapshot=_STRING,
+        columns=_COLUMNS,
+        price=_PRICE,
+        guarantee=_list(_WORDS),
+        notes=_list(_WORDS),
+        derivation=_list(_STRING),
+        receipt={**_WHOLE, "description": "Position in the audit log."},
+        rows=_list({"type": "array", "description": "Decimals are numbers with every digit."}),
+        margins=_list(
+            {
+                "type": "array",
+                "items": {"type": ["number", "null"]},
+                "description": "Half-widths of 95 % intervals; null: no noise, or none known.",
+            }
+        ),
+    ),
+    "Explained": _object(
+        **_SHARED, price=_PRICE, columns=_COLUMNS, derivation=_list(_STRING), guarantee=_list(_WORDS)
+    ),
+    "Catalog": _object(grants=_list({"type": "object"})),
+    "Balances": _object(
+        balances=_list(
+            _object(
+                account=_STRING,
+                measure=_STRING,
+                spent=_WHOLE,
+                limit=_WHOLE,
+                epsilon_spent={"type": "number"},
+                epsilon_limit={"type": "number"},
+                delta={"type": "number"},
+            )
+        )
+    ),
+    "Page": _object(
+        entries=_list({"type": "object"}),
+        next={"type": ["integer", "null"], "description": "Pass as `after` for the next page."},
+    ),
+    "Status": _object(status=_STRING),
+    "Problem": {
+        **_object(
+            type=_STRING,
+            title=_STRING,
+            status=_WHOLE,
+            detail=_STRING,
+            code={**_STRING, "pattern": "^DS-[0-9]{3}$"},
+            reasons=_list(_object(code=_STRING, what=_WORDS, now=_WORDS, column=_STRING, rule=_STRING)),
+        ),
+        "example": {
+            "type": "urn:data-sandbox:problem:DS-801",
+            "title": "no valid credentials",
+            "status": 401,
+            "detail": "no valid credentials",
+            "code": "DS-801",
+            "reasons": [
+                {
+                    "code": "DS-801",
+                    "what": {"zh": "凭证无效", "en": "no valid credentials"},
+                    "now": {"zh": "请提供有效的令牌", "en": "send a valid bearer token"},
+                    "column": "",
+                    "rule": "",
+                }
+            ],
+        },
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One address: what it does and what comes back."""
+
+    method: str
+    summary: str
+    reply: str
+    takes_query: bool = False
+    parameters: tuple[str, ...] = ()
+    open: bool = False
+
+    @property
+    def extra(self) -> Schema:
+        """What FastAPI cannot derive."""
+        found: Schema = {} if self.open else {"security": [{"token": []}]}
+        if self.takes_query:
+            content = {http_reply.JSON: {"schema": _ref("Query")}}
+            found["requestBody"] = {"required": True, "content": content}
+        if self.parameters:
+            found["parameters"] = [_parameter(name) for name in self.parameters]
+        return found
+
+    @property
+    def responses(self) -> dict[int | str, Schema]:
+        """The answer, and the problem that any other status bears."""
+        content: Schema = {http_reply.JSON: {"schema": _ref(self.reply)}}
+        if self.reply == "Answer":
+            content[http_reply.CSV] = {"schema": _STRING}
+            content[http_reply.ARROW] = {"schema": {**_STRING, "format": "binary"}}
+        problem = {http_reply.PROBLEM: {"schema": _ref("Problem")}}
+        return {
+            200: {"description": "As asked.", "content": content},
+            "default": {"description": "A problem.", "content": problem},
+        }
+
+
+def _parameter(name: str) -> Schema:
+    values: Schema = {"enum": [f.value for f in http_reply.Form]} if name == "format" else _STRING
+    return {"name": name, "in": "query", "required": False, "schema": values}
+
+
+ROUTES: Final[dict[str, Route]] = {
+    "/v1/queries": Route("POST", "Answer a query, charging the budget.", "Answer", True, ("format",)),
+    "/v1/explain": Route("POST", "Price a query and predict its error; spends nothing.", "Explained", True),
+    "/v1/catalog": Route("GET", "Your grants and what each opens.", "Catalog"),
+    "/v1/budget": Route("GET", "What is spent and what is left.", "Balances"),
+    "/v1/log": Route("GET", "The audit log, newest first.", "Page", parameters=filters.NAMES),
+    "/healthz": Route("GET", "Whether the process answers.", "Status", open=True),
+    "/readyz": Route("GET", "Whether the store can be read too.", "Status", open=True),
+}
+
+
+def completed(described: dict[str, Any]) -> dict[str, Any]:
+    """FastAPI's description with the shared schemas and the way to authenticate."""
+    components = described.setdefault("components", {})
+    components["schemas"] = SCHEMAS
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    return described

@@ -1,0 +1,55 @@
+"""The outermost part of the HTTP door: what every response bears, and what becomes of the unexpected.
+
+Invariants: no exception's text is sent or logged, only its type and an incident id; the access line holds
+neither the query string (a filter may quote a query text) nor any header.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sandbox.doors import http_reply
+from sandbox.errors import Code, Reason
+
+ACCESS: Final = logging.getLogger("sandbox.access")
+INCIDENTS: Final = logging.getLogger("sandbox.incident")
+_HEADERS: Final = [(name.encode(), value.encode()) for name, value in http_reply.SECURITY.items()]
+
+
+def incident(error: BaseException) -> str:
+    """Note that something unexpected happened; the id under which the log has it."""
+    found = uuid.uuid4().hex[:12]
+    INCIDENTS.error("incident %s: %s", found, type(error).__name__)
+    return found
+
+
+class Shield:
+    """ASGI middleware around everything else."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), *_HEADERS]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:
+            found = incident(error)
+            if status == 0:
+                await http_reply.problem((Reason(Code.INTERNAL),), incident=found)(scope, receive, sending)
+        ACCESS.info("%s %s %d", ascii(scope["method"][:10]), ascii(scope["path"][:100]), status)

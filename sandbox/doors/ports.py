@@ -1,0 +1,78 @@
+"""What the doors need of the gateway behind them.
+
+The doors hold no rules: whatever is allowed, priced, charged or logged is decided behind this interface.
+Refusals of ``query`` and ``explain`` are values; the other verbs raise ``Refusal``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sandbox.catalogue import Catalogue
+from sandbox.home import Home
+from sandbox.model import Answer, Balance, Explained, Person, Refused, Request
+from sandbox.policy.documents import Grant
+from sandbox.store.audit import LogFilter, Page
+from sandbox.store.freezes import Freeze, Scope
+
+
+class GrantView(Protocol):
+    """One grant as its holder may see it.  ``snapshots``: pairs of dataset and snapshot id in force."""
+
+    @property
+    def grant(self) -> Grant:
+        """The document."""
+        ...
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What it opens."""
+        ...
+
+    @property
+    def snapshots(self) -> tuple[tuple[str, str], ...]:
+        """Dataset and snapshot in force."""
+        ...
+
+
+class Gateway(Protocol):
+    """The journey of a query, and what else a person may ask."""
+
+    def query(self, request: Request) -> Answer | Refused:
+        """Answer, charge and log, or refuse with every reason."""
+        ...
+
+    def explain(self, request: Request) -> Explained | Refused:
+        """Say what ``query`` would cost and how good it would be; spend nothing."""
+        ...
+
+    def catalog(self, person: Person) -> tuple[GrantView, ...]:
+        """The grants of this person's organisation; every grant for the bureau."""
+        ...
+
+    def budget(self, person: Person) -> tuple[Balance, ...]:
+        """The accounts that this person may see."""
+        ...
+
+    def log(self, person: Person, filter: LogFilter) -> Page:
+        """Entries of the audit log: all for the bureau, their organisation's for others."""
+        ...
+
+    def freeze(self, person: Person, scope: Scope, target: str, reason: str) -> Freeze:
+        """Stop queries at once.  The bureau's alone."""
+        ...
+
+    def lift(self, person: Person, id: int) -> Freeze:
+        """Approve the lifting of a freeze or, as a second person, complete it.  The bureau's alone."""
+        ...
+
+    def close(self) -> None:
+        """End the workers and close the store."""
+        ...
+
+
+def open_gateway(home: Home) -> Gateway:
+    """The gateway over a home.  Imported when needed: engine and noise libraries take a second to load."""
+    from sandbox.gateway import open_gateway as opened
+
+    return opened(home)

@@ -1,0 +1,170 @@
+"""Answers, prices, catalogues and logs as a terminal shows them.  The JSON forms are in ``wire``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from sandbox.catalogue import Column, Range, Table
+from sandbox.doors import wire
+from sandbox.doors.ports import GrantView
+from sandbox.doors.terminal import Terminal
+from sandbox.doors.values import NONE, Value, columns_of, margins_of, with_margin
+from sandbox.model import Answer, Balance, Explained, LogEntry, Price, Words
+from sandbox.policy.documents import DpGuard, Grant
+
+MOST_ROWS: Final = 200
+"""Rows shown before the rest is only counted."""
+_LONGEST_LIST: Final = 12
+_LONGEST_TEXT: Final = 80
+
+
+def answer(terminal: Terminal, found: Answer, left: Iterable[Balance]) -> None:
+    """The table, what it promises, what it cost and what is left."""
+    cells = [
+        _cells(values, margins)
+        for values, margins in zip(columns_of(found), margins_of(found), strict=True)
+    ]
+    numeric = frozenset(i for i, c in enumerate(found.columns) if c.kind.numeric)
+    count = found.table.num_rows
+    rows = ([column[i] for column in cells] for i in range(min(count, MOST_ROWS)))
+    terminal.table([c.name for c in found.columns], rows, numeric)
+    if count > MOST_ROWS:
+        rest = count - MOST_ROWS
+        terminal.lines([Words(f"… 另有 {rest:,} 行：用 --csv 或 --arrow", f"… and {rest:,} more rows: --csv or --arrow")])
+    terminal.line("")
+    if any(c.noisy for c in found.columns):
+        terminal.lines([Words("± 为 95% 区间的半宽", "± is the half-width of a 95 % interval")])
+    terminal.lines([*found.guarantee, *found.notes], "")
+    terminal.lines([cost(found.price)])
+    terminal.lines([remains(b) for b in left])
+    terminal.lines([Words(f"审计日志第 {found.receipt} 条", f"entry {found.receipt} of the audit log")])
+
+
+def _cells(values: list[Value], margins: list[float | None]) -> list[str]:
+    """The cells of one column; margins end where margins end, so that the signs stand in line."""
+    pairs = [with_margin(v, m) for v, m in zip(values, margins, strict=True)]
+    width = max((len(margin) for _, margin in pairs), default=0)
+    if width == 0:
+        return [value for value, _ in pairs]
+    return [f"{value} ± {margin:>{width}}" if margin else f"{value}{'':{width + 3}}" for value, margin in pairs]
+
+
+def cost(price: Price | None) -> Words:
+    """The price as a sentence."""
+    if price is None:
+        return Words("不消耗隐私预算", "costs no privacy budget")
+    epsilon, amount = wire.epsilon(price.epsilon), f"{price.nano:,} nano {price.measure}"
+    if price.free:
+        return Words("免费：答案已经发布过", "free: this was answered before")
+    return Words(f"费用 ε = {epsilon}（{amount}）", f"cost: epsilon {epsilon} ({amount})")
+
+
+def remains(balance: Balance) -> Words:
+    """What an account still holds."""
+    left = balance.limit - balance.spent
+    percent = 100 * left / balance.limit if balance.limit else 0.0
+    spent, most = f"{balance.epsilon_spent:.4g}", f"{balance.epsilon_limit:.4g}"
+    return Words(
+        f"{balance.account}：剩余 {percent:.1f}%（已用 ε ≤ {spent}，上限 {most}）",
+        f"{balance.account}: {percent:.1f} % left (epsilon spent {spent} of {most})",
+    )
+
+
+def explained(terminal: Terminal, found: Explained) -> None:
+    """The derivation, the price, and how good each column would be."""
+    for text in found.derivation.lines():
+        terminal.line(text)
+    terminal.line("")
+    terminal.lines([cost(found.price)], "bold")
+    if found.mode == "dp":
+        heads = [terminal.say(w) for w in (Words("列", "column"), Words("类型", "type"), _PREDICTED)]
+        rows = ([c.name, c.kind.value, c.predicted or NONE if c.noisy else ""] for c in found.columns)
+        terminal.table(heads, rows, frozenset({2}))
+    terminal.lines(found.guarantee, "")
+
+
+_PREDICTED: Final = Words("预计 95% 半宽 ±", "predicted 95 % ±")
+
+
+def budget(terminal: Terminal, found: Iterable[Balance]) -> None:
+    """The accounts of the ledger."""
+    heads = ("account", "measure", "ε spent", "ε limit", "δ", "left %")
+    rows = (
+        [
+            b.account,
+            b.measure,
+            f"{b.epsilon_spent:.4g}",
+            f"{b.epsilon_limit:.4g}",
+            f"{b.delta:.0e}" if b.delta else "0",
+            f"{100 * (b.limit - b.spent) / b.limit:.1f}" if b.limit else "0.0",
+        ]
+        for b in found
+    )
+    terminal.table(heads, rows, frozenset({2, 3, 4, 5}))
+
+
+def catalog(terminal: Terminal, views: Iterable[GrantView]) -> None:
+    """Each grant with its tables and columns."""
+    for view in views:
+        grant = view.grant
+        title = grant.scenario.title
+        terminal.line(f"{grant.id}  {terminal.say(Words(title.zh, title.en))}", "bold")
+        terminal.line(f"  {grant.to} · {grant.purpose} · {grant.start} – {grant.until} · {_guard(grant)}")
+        for dataset, snapshot in view.snapshots:
+            terminal.line(f"  {dataset}: {snapshot}", "dim")
+        for table in view.catalogue.tables:
+            terminal.line(f"  {table.id}  {_unit(table, terminal)}", "bold")
+            heads = ("    column", "type", "use", "facts")
+            terminal.table(heads, ([f"    {c.name}", c.kind.value, _use(c), _facts(c)] for c in table.columns))
+        for pair in sorted(sorted(p) for p in view.catalogue.joins):
+            terminal.line(f"  {' = '.join(pair)}", "dim")
+        terminal.line("")
+
+
+def _guard(grant: Grant) -> str:
+    guard = grant.guard
+    if isinstance(guard, DpGuard):
+        query, total, delta = (wire.epsilon(v) for v in (guard.query, guard.total, guard.delta))
+        return f"dp: ε ≤ {query} a query, {total} in all, δ = {delta}"
+    return f"exact: {guard.per_day or '∞'} a day, {guard.total or '∞'} in all"
+
+
+def _unit(table: Table, terminal: Terminal) -> str:
+    if table.unit is None:
+        return terminal.say(Words("公开", "public"))
+    return terminal.say(Words(f"隐私单元 {table.unit.kind}", f"unit: {table.unit.kind}"))
+
+
+def _use(column: Column) -> str:
+    return " ".join(sorted(u.value for u in column.use))
+
+
+def _facts(column: Column) -> str:
+    found = []
+    if column.domain is not None:
+        listed = [str(wire.scalar(v)) for v in column.domain[:_LONGEST_LIST]]
+        found.append(", ".join(listed) + (" …" if len(column.domain) > _LONGEST_LIST else ""))
+    for name, bounds in (("", column.range), ("clip ", column.clip)):
+        if bounds != Range():
+            ends = (wire.bound(b, column) or "" for b in (bounds.lo, bounds.hi))
+            found.append(f"{name}[{' … '.join(ends)}]")
+    if column.step is not None:
+        found.append(f"step {column.step if isinstance(column.step, str) else wire.epsilon(column.step)}")
+    return "; ".join(found)
+
+
+def log(terminal: Terminal, entries: Iterable[LogEntry], more: int | None) -> None:
+    """Entries of the log, newest first, and how to read on."""
+    heads = ("seq", "time (UTC)", "kind", "person", "grant", "decision", "codes", "nano", "text")
+    terminal.table(heads, (_entry(e) for e in entries), frozenset({0, 7}))
+    if more is not None:
+        terminal.lines([Words(f"更早的记录：--after {more}", f"older entries: --after {more}")])
+
+
+def _entry(entry: LogEntry) -> list[str]:
+    one_line = " ".join(entry.text.split())
+    text = one_line if len(one_line) <= _LONGEST_TEXT else one_line[: _LONGEST_TEXT - 1] + "…"
+    time = entry.time.strftime("%Y-%m-%d %H:%M:%S")
+    codes, nano = " ".join(entry.codes), f"{entry.nano:,}" if entry.nano else ""
+    return [str(entry.seq), time, entry.kind, entry.person, entry.grant, entry.decision, codes, nano, text]

@@ -1,0 +1,287 @@
+"""The gateway: everything a door may ask for, over one home directory.
+
+Holds one ``Context`` per grant, built from the policy documents and snapshots in force and rebuilt
+when either changes, so that a new grant or snapshot is seen by the next query without a restart.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sandbox import pipeline
+from sandbox.catalogue import Catalogue, Column, Table
+from sandbox.context import Context, Store
+from sandbox.engine.duckdb_engine import DuckDBEngine
+from sandbox.engine.twin import Twin
+from sandbox.errors import Code, Refusal, refuse
+from sandbox.home import Home
+from sandbox.model import Answer, Balance, Explained, Person, Refused, Request
+from sandbox.policy.documents import Budget, Dataset, Documents, DpGuard, Grant
+from sandbox.policy.effective import effective
+from sandbox.policy.floor import budget_in_force, guard_in_force
+from sandbox.policy.load import load
+from sandbox.privacy.exact import CUBE
+from sandbox.snapshot.published import Snapshot, current
+from sandbox.stages.budget import balance
+from sandbox.store.accounts import Accounts
+from sandbox.store.answers import Answers
+from sandbox.store.audit import AuditLog, Event, LogFilter, Page
+from sandbox.store.database import Database
+from sandbox.store.freezes import Freeze, Freezes, Scope
+from sandbox.store.ledger import Ledger
+
+BUREAU = "bureau"
+OWNER = "owner"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantView:
+    """One grant as its holder sees it."""
+
+    grant: Grant
+    catalogue: Catalogue
+    snapshots: tuple[tuple[str, str], ...]
+
+
+def open_gateway(home: Home) -> Gateway:
+    """The gateway over a home directory."""
+    return Gateway(home)
+
+
+def utc_now() -> dt.datetime:
+    """The clock of the gateway."""
+    return dt.datetime.now(dt.UTC)
+
+
+class Gateway:
+    """See the module.  Thread-safe; refusals of ``query`` and ``explain`` are values, others raised."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.database = Database(home.store)
+        self.store = Store(
+            Ledger(self.database), Answers(self.database), AuditLog(self.database), Freezes(self.database)
+        )
+        self.accounts = Accounts(self.database)
+        self._lock = threading.Lock()
+        self._twin = Twin()
+        self._contexts: dict[str, tuple[str, Context, DuckDBEngine]] = {}
+        self._documents: tuple[str, Documents] | None = None
+
+    def query(self, request: Request) -> Answer | Refused:
+        """Answer, charge and log, or refuse with every reason."""
+        begun = time.monotonic()
+        try:
+            context = self._context(request.person, request.grant)
+        except Refusal as refusal:
+            return self._unheard(request, refusal)
+        result = pipeline.query(request, context)
+        self._tick(begun, context)
+        return result
+
+    def explain(self, request: Request) -> Explained | Refused:
+        """Say what ``query`` would cost and how good it would be; spend nothing."""
+        try:
+            context = self._context(request.person, request.grant, reading=True)
+        except Refusal as refusal:
+            return self._unheard(request, refusal)
+        return pipeline.explain(request, context)
+
+    def catalog(self, person: Person) -> tuple[GrantView, ...]:
+        """The grants of this person's organisation; every grant for the bureau."""
+        views = []
+        for grant in self.documents().grants:
+            if self._sees(person, grant):
+                context = self._context(person, grant.id, reading=True, missing=True)
+                pairs = tuple(tuple(part.split("@", 1)) for part in context.snapshot.split() if "@" in part)
+                views.append(GrantView(grant, context.catalogue, tuple((a, b) for a, b in pairs)))
+        return tuple(views)
+
+    def budget(self, person: Person) -> tuple[Balance, ...]:
+        """The accounts that this person may see: their grants'; datasets' too for bureau and owner."""
+        documents = self.documents()
+        budgets: dict[str, Budget] = {d.id: budget_in_force(d) for d in documents.datasets}
+        for grant in documents.grants:
+            if isinstance(grant.guard, DpGuard):
+                budgets[grant.id] = Budget(grant.guard.total, grant.guard.delta)
+        seen = {g.id for g in documents.grants if self._sees(person, g)}
+        if person.role in (BUREAU, OWNER):
+            seen |= {d.id for d in documents.datasets}
+        return tuple(
+            balance(account, budgets[owner])
+            for account in self.store.ledger.balances()
+            if (owner := account.account.split("/", 1)[0]) in seen and owner in budgets
+        )
+
+    def log(self, person: Person, filter: LogFilter) -> Page:
+        """Entries of the audit log: all for the bureau, their organisation's for others."""
+        if person.role != BUREAU:
+            filter = replace(filter, organisation=person.organisation)
+        return self.store.audit.entries(filter)
+
+    def freeze(self, person: Person, scope: Scope, target: str, reason: str) -> Freeze:
+        """Stop queries at once.  The bureau's alone."""
+        self._bureau(person)
+        frozen = self.store.freezes.freeze(scope, target, reason, person.name, utc_now())
+        self._event(Event.FREEZE, person, f"{scope} {target}: {reason}")
+        return frozen
+
+    def lift(self, person: Person, id: int) -> Freeze:
+        """Approve the lifting of a freeze or, as a second person, complete it.  The bureau's alone."""
+        self._bureau(person)
+        lifted = self.store.freezes.lift(id, person.name, utc_now())
+        self._event(Event.LIFT, person, f"freeze {id}")
+        return lifted
+
+    def documents(self) -> Documents:
+        """The policy documents in force; refuses DOCUMENT if any is not valid: deny on error."""
+        key = _stamp(self.home.policies.rglob("*.yaml"))
+        with self._lock:
+            if self._documents is None or self._documents[0] != key:
+                self._documents = (key, load([self.home.policies]))
+            return self._documents[1]
+
+    def close(self) -> None:
+        """End the workers and close the store."""
+        for _, _, engine in self._contexts.values():
+            engine.close()
+        self._twin.close()
+        self.database.close()
+
+    def _bureau(self, person: Person) -> None:
+        if person.role != BUREAU:
+            raise refuse(Code.ROLE)
+
+    def _event(self, kind: Event, person: Person, text: str) -> None:
+        self.store.audit.append(
+            kind, time=utc_now(), person=person.name, organisation=person.organisation, text=text
+        )
+
+    def _sees(self, person: Person, grant: Grant) -> bool:
+        return person.role in (BUREAU, OWNER) or grant.to == person.organisation
+
+    def _unheard(self, request: Request, refusal: Refusal) -> Refused:
+        """A refusal before any grant's context exists is logged as well."""
+        self.store.audit.append(
+            Event.REFUSAL,
+            time=utc_now(),
+            request=request.id,
+            person=request.person.name,
+            organisation=request.person.organisation,
+            grant=request.grant,
+            decision="refused",
+            codes=[r.code.id for r in refusal.reasons],
+            text=request.sql,
+        )
+        return Refused(request.id, refusal.reasons)
+
+    def _tick(self, begun: float, context: Context) -> None:
+        """In DP mode answers leave on a coarse clock: an answer's duration depends on data."""
+        tick = self.home.settings.release_clock_ms / 1000
+        if tick and isinstance(context.guard, DpGuard):
+            spent = time.monotonic() - begun
+            time.sleep(tick - spent % tick)
+
+    def _context(
+        self, person: Person, grant_id: str, *, reading: bool = False, missing: bool = False
+    ) -> Context:
+        documents = self.documents()
+        grant = next((g for g in documents.grants if g.id == grant_id), None)
+        allowed = grant is not None and (
+            self._sees(person, grant) if reading else grant.to == person.organisation
+        )
+        if grant is None or not allowed:
+            raise refuse(Code.GRANT_UNKNOWN, grant_id[:80])
+        ids = tuple(dict.fromkeys(table.split(".", 1)[0] for table, _ in grant.data))
+        datasets = tuple(d for d in documents.datasets if d.id in ids)
+        snapshots = self._snapshots(ids, missing=missing)
+        key = " ".join([grant.hash, *(d.hash for d in datasets), *(f"{s.dataset}@{s.id}" for s in snapshots)])
+        with self._lock:
+            known = self._contexts.get(grant_id)
+            if known is None or known[0] != key:
+                built = self._build(grant, datasets, snapshots)
+                if known is not None:
+                    known[2].close()
+                self._contexts[grant_id] = known = (key, *built)
+            return known[1]
+
+    def _snapshots(self, ids: tuple[str, ...], *, missing: bool) -> tuple[Snapshot, ...]:
+        found = []
+        for dataset in ids:
+            try:
+                found.append(current(self.home.snapshots, dataset))
+            except Refusal:
+                if not missing:
+                    raise
+        return tuple(found)
+
+    def _build(
+        self, grant: Grant, datasets: tuple[Dataset, ...], snapshots: tuple[Snapshot, ...]
+    ) -> tuple[Context, DuckDBEngine]:
+        facts = {table: known for s in snapshots for table, known in s.facts().items()}
+        catalogue = stored_kinds(effective(grant, datasets, facts), snapshots)
+        worker = self.home.settings.worker
+        engine = DuckDBEngine(
+            _sources(catalogue, snapshots, exact=not isinstance(grant.guard, DpGuard)),
+            memory_mb=worker.memory_mb,
+            threads=worker.threads,
+            timeout_s=worker.timeout_s,
+        )
+        context = Context(
+            grant=grant,
+            guard=guard_in_force(grant, datasets),
+            catalogue=catalogue,
+            datasets=tuple(d.id for d in datasets),
+            budgets=tuple((d.id, budget_in_force(d)) for d in datasets),
+            snapshot=" ".join(f"{s.dataset}@{s.id}" for s in snapshots),
+            engine=engine,
+            twin=self._twin,
+            store=self.store,
+            now=utc_now,
+        )
+        return context, engine
+
+
+def _stamp(paths: Iterable[Path]) -> str:
+    """Changes whenever a document does."""
+    return "|".join(f"{p}:{p.stat().st_mtime_ns}:{p.stat().st_size}" for p in sorted(paths))
+
+
+def stored_kinds(catalogue: Catalogue, snapshots: tuple[Snapshot, ...]) -> Catalogue:
+    """The catalogue with kinds as stored: unit identifiers (and keys to them) are dense integers."""
+    by_id = {s.dataset: s for s in snapshots}
+
+    def column(table: Table, known: Column) -> Column:
+        snapshot = by_id.get(table.dataset)
+        facts = None if snapshot is None else snapshot.manifest.table(table.name)
+        stored = next((c for c in facts.columns if c.name == known.name), None) if facts is not None else None
+        return known if stored is None else replace(known, kind=stored.kind)
+
+    tables = tuple(replace(t, columns=tuple(column(t, c) for c in t.columns)) for t in catalogue.tables)
+    return replace(catalogue, tables=tables, index={})
+
+
+def _sources(
+    catalogue: Catalogue, snapshots: tuple[Snapshot, ...], *, exact: bool
+) -> dict[str, tuple[Path, ...]]:
+    """The files that this grant's worker may read, by table; cubes as ``table#cube``.
+
+    Under an exact grant the worker sees cubes and public tables only: no row is within its reach.
+    """
+    by_id = {s.dataset: s for s in snapshots}
+    sources: dict[str, tuple[Path, ...]] = {}
+    for table in catalogue.tables:
+        snapshot = by_id.get(table.dataset)
+        if snapshot is None:
+            continue
+        cube = snapshot.cube(table.name)
+        if exact and cube is not None:
+            sources[table.id + CUBE] = (cube,)
+        if table.public or not exact:
+            sources[table.id] = snapshot.files(table.name)
+    return sources

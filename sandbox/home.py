@@ -1,0 +1,216 @@
+"""A sandbox home: the directory in which one gateway keeps everything, and its settings.
+
+    sandbox.toml   settings          policies/    documents          snapshots/   published copies
+    store.db       ledger, log       sources/     files to ingest    spill/       workers' overflow
+
+Invariants: a home is private to its owner (0700); ``sandbox.toml`` is read whole or refused whole, and an
+unknown key is a mistake; nothing outside ``data`` and ``policies`` is written.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+from sandbox.errors import Code, Reason, Refusal, refuse
+
+SETTINGS_FILE: Final = "sandbox.toml"
+VARIABLE: Final = "SANDBOX_HOME"
+DEFAULT: Final = Path("var/sandbox")
+
+EXAMPLE: Final = """\
+# Settings of this sandbox home.  Paths are relative to this file.  设置；路径相对于本文件。
+
+# Folder of policy documents.  政策文件夹。
+policies = "policies"
+# Where snapshots, store and sources are kept.  快照、账本与数据源所在目录。
+data = "."
+# Answers in DP mode leave on multiples of this many milliseconds; 0: at once.  答复时钟（毫秒）。
+release_clock_ms = 100
+# Where `sandbox serve` listens.  服务地址。
+host = "127.0.0.1"
+port = 8350
+
+# Limits of one query worker.  单个查询进程的限制。
+[worker]
+memory_mb = 1024
+threads = 2
+timeout_s = 60
+spill_mb = 4096
+"""
+"""What ``sandbox init`` writes; equal to the defaults below (a test compares)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Limits of one worker: megabytes of memory, threads, seconds of one query, megabytes of spill."""
+
+    memory_mb: int = 1024
+    threads: int = 2
+    timeout_s: int = 60
+    spill_mb: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What ``sandbox.toml`` says.  ``release_clock_ms``: 0 releases answers at once."""
+
+    policies: str = "policies"
+    data: str = "."
+    release_clock_ms: int = 100
+    host: str = "127.0.0.1"
+    port: int = 8350
+    worker: Worker = field(default_factory=Worker)
+
+
+_LIMITS: Final[dict[str, tuple[int, int]]] = {
+    "release_clock_ms": (0, 60_000),
+    "port": (0, 65_535),
+    "worker.memory_mb": (64, 1 << 20),
+    "worker.threads": (1, 256),
+    "worker.timeout_s": (1, 86_400),
+    "worker.spill_mb": (1, 1 << 24),
+}
+"""Every whole number among the settings, with its least and most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The layout of one home.  ``Home(path)`` touches no disk; see ``open_home`` and ``create_home``."""
+
+    path: Path
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def policies(self) -> Path:
+        """Policy documents, and the ``*.queries.yaml`` beside them."""
+        return self.path / self.settings.policies
+
+    @property
+    def data(self) -> Path:
+        """The parent of everything below."""
+        return self.path / self.settings.data
+
+    @property
+    def snapshots(self) -> Path:
+        """The root of published snapshots, one folder a dataset."""
+        return self.data / "snapshots"
+
+    @property
+    def store(self) -> Path:
+        """The store's file: ledger, answers, log, accounts."""
+        return self.data / "store.db"
+
+    @property
+    def sources(self) -> Path:
+        """Where source files may be put for ingestion."""
+        return self.data / "sources"
+
+    @property
+    def spill(self) -> Path:
+        """Where workers may write what does not fit into their memory."""
+        return self.data / "spill"
+
+    def over(self, policies: Path) -> Home:
+        """The same home with its documents taken from another folder."""
+        return replace(self, settings=replace(self.settings, policies=str(policies.absolute())))
+
+
+def default_path() -> Path:
+    """``$SANDBOX_HOME`` if set, else ``./var/sandbox``."""
+    named = os.environ.get(VARIABLE, "")
+    return Path(named) if named else DEFAULT
+
+
+def open_home(path: Path) -> Home:
+    """The home at ``path``.
+
+    Refuses with ``Code.REQUEST`` if there is none, ``Code.DOCUMENT`` with every mistake in its settings.
+    """
+    try:
+        data = (path / SETTINGS_FILE).read_bytes()
+    except OSError:
+        hint = "run `sandbox init`, or give --home"
+        raise refuse(
+            Code.REQUEST, "no sandbox home here", hint, "请先执行 sandbox init，或指定 --home"
+        ) from None
+    return Home(path.absolute(), read_settings(data))
+
+
+def create_home(path: Path) -> Home:
+    """Make a home (0700) with example settings.  Refuses with ``Code.REQUEST`` if there is one already."""
+    file = path / SETTINGS_FILE
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o700)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        hint = "use it, or choose another folder with --home"
+        raise refuse(
+            Code.REQUEST, "a sandbox home is here already", hint, "请直接使用，或用 --home 另选目录"
+        ) from None
+    except OSError:
+        hint = "choose a folder that you may write to"
+        raise refuse(Code.REQUEST, "the home cannot be made here", hint, "请选择可写的目录") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as settings:
+        settings.write(EXAMPLE)
+    home = Home(path.absolute())
+    for folder in (home.policies, home.snapshots, home.sources, home.spill):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return home
+
+
+def read_settings(data: bytes) -> Settings:
+    """The settings in a file's bytes.  Refuses with one ``Code.DOCUMENT`` reason a mistake."""
+    try:
+        found = tomllib.loads(data.decode("utf-8"))
+    except ValueError:
+        raise _mistakes([_mistake("", "not TOML in UTF-8", "valid TOML", "有效的 TOML")]) from None
+    wrong: list[Reason] = []
+    limits = found.pop("worker", {})
+    if not isinstance(limits, dict):
+        wrong.append(_mistake("worker", "not a table", "a [worker] table", "应为 [worker] 表"))
+        limits = {}
+    top = _read(Settings, found, "", wrong)
+    worker = _read(Worker, limits, "worker.", wrong)
+    if wrong:
+        raise _mistakes(wrong)
+    return replace(Settings(**top), worker=Worker(**worker))
+
+
+def _read(
+    kind: type[Settings | Worker], found: dict[str, Any], above: str, wrong: list[Reason]
+) -> dict[str, Any]:
+    known = {f.name for f in fields(kind)} - {"worker"}
+    for name, value in found.items():
+        key = f"{above}{name}"
+        if name not in known:
+            wrong.append(
+                _mistake(
+                    key, "unknown", f"one of {', '.join(sorted(known))}", f"可用：{'、'.join(sorted(known))}"
+                )
+            )
+        elif key in _LIMITS:
+            _check_number(key, value, wrong)
+        elif not isinstance(value, str) or not value.isprintable() or not value:
+            wrong.append(_mistake(key, "not a text", "a text in quotes", "应为引号内的文本"))
+    return found
+
+
+def _check_number(key: str, value: object, wrong: list[Reason]) -> None:
+    least, most = _LIMITS[key]
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        expected = f"a whole number from {least} to {most}"
+        wrong.append(_mistake(key, "out of range", expected, f"应为 {least} 到 {most} 的整数"))
+
+
+def _mistake(key: str, found: str, en: str, zh: str) -> Reason:
+    place = f"{SETTINGS_FILE}: {key}: {found}" if key else f"{SETTINGS_FILE}: {found}"
+    return Reason(Code.DOCUMENT, place, en, zh, column=key, rule=SETTINGS_FILE)
+
+
+def _mistakes(reasons: list[Reason]) -> Refusal:
+    return Refusal(*reasons)

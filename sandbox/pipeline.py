@@ -1,0 +1,41 @@
+"""The journey of a query, on one screen.
+
+    parse -> resolve -> opinion -> authorize -> plan -> reserve -> execute -> protect -> release -> record
+
+Each stage is one call below; between them only frozen values pass.  Every exit is recorded: an intent
+before data is touched, an outcome after, a refusal otherwise.  An unexpected error is a refusal.
+"""
+
+from __future__ import annotations
+
+from sandbox.context import Context
+from sandbox.errors import Code, Reason, Refusal
+from sandbox.model import Answer, Explained, Refused, Request
+from sandbox.stages import Clock, prepare, priced_view, record, run
+
+
+def query(request: Request, context: Context) -> Answer | Refused:
+    """Answer, charge and log; or refuse with every reason."""
+    clock = Clock()
+    try:
+        prepared = prepare(request, context, clock)
+        record.intent(request, context, prepared)
+        answer = run(request, prepared, context, clock)
+        return record.answered(request, context, answer, clock)
+    except Refusal as refusal:
+        return record.refused(request, context, refusal.reasons)
+    except Exception:  # whatever it was: nothing leaves, and nothing of it is shown
+        return record.refused(request, context, (Reason(Code.INTERNAL),))
+
+
+def explain(request: Request, context: Context) -> Explained | Refused:
+    """Say what the query would cost and how good it would be; spend nothing, touch no data."""
+    clock = Clock()
+    try:
+        return record.explained(
+            request, context, priced_view(request, prepare(request, context, clock), context)
+        )
+    except Refusal as refusal:
+        return record.refused(request, context, refusal.reasons)
+    except Exception:
+        return record.refused(request, context, (Reason(Code.INTERNAL),))

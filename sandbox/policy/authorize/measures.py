@@ -1,0 +1,79 @@
+"""MEASURE and COUNT: the arguments of aggregates over private rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sandbox.catalogue import Use
+from sandbox.errors import Reason
+from sandbox.policy.authorize import reasons
+from sandbox.policy.authorize.atoms import Role, Site
+from sandbox.policy.authorize.conditions import PREDICATES, condition, presence
+from sandbox.policy.authorize.keys import keys
+from sandbox.sql.aggregates import PROTECTED
+from sandbox.sql.expressions import Agg, Call, Case, Col, Expr, Literal, children
+
+NUMBERS = frozenset({"sum", "avg", "median", "var_samp", "var_pop", "stddev_samp", "stddev_pop"})
+
+
+def measure(expr: Expr, site: Site) -> Iterator[Reason]:
+    """Why a value may not be summed or averaged."""
+    match expr:
+        case Col(index):
+            atom = site.atoms[index]
+            if atom.protected and (atom.role is Role.UNIT or not atom.has(Use.MEASURE)):
+                yield reasons.missing(atom, Use.MEASURE)
+        case Call(name) if name in PREDICATES:
+            yield from condition(expr, site)
+        case Case(whens, default):
+            for test, value in whens:
+                yield from condition(test, site)
+                yield from measure(value, site)
+            yield from measure(default, site)
+        case Call("nullif", (value, other)) if not (isinstance(other, Literal) and other.value == 0):
+            # Leaving out one value asks who has it; leaving out zero guards a division.
+            yield from measure(value, site)
+            yield from condition(Call("eq", (value, other)), site)
+        case _:
+            for part in children(expr):
+                yield from measure(part, site)
+
+
+def released(agg: Agg, site: Site, scope: str, unit: str) -> Iterator[Reason]:
+    """Why an aggregate of a release is refused.  ``unit`` is the kind of the privacy unit."""
+    if agg.where is not None:
+        yield from condition(agg.where, site)
+    if agg.name not in PROTECTED:
+        yield reasons.aggregate(agg.name)
+    elif agg.distinct and agg.arg is not None:
+        yield from _distinct(agg.arg, site, scope, unit)
+    elif agg.arg is not None:
+        yield from argument(agg.name, agg.arg, site)
+
+
+def within(agg: Agg, site: Site) -> Iterator[Reason]:
+    """Why an aggregate within each unit is refused.  What MIN and MAX pass on is judged where it is used."""
+    if agg.where is not None:
+        yield from condition(agg.where, site)
+    if agg.arg is not None:
+        yield from argument(agg.name, agg.arg, site)
+
+
+def argument(name: str, arg: Expr, site: Site) -> Iterator[Reason]:
+    """Why a value may not be the argument of this aggregate or window function."""
+    if name in NUMBERS:
+        yield from measure(arg, site)
+    elif name == "count":
+        yield from presence(arg, site)
+    elif name in ("bool_and", "bool_or"):
+        yield from condition(arg, site)
+    elif name == "string_agg":
+        yield from keys((arg,), site, {}, private=False)
+
+
+def _distinct(arg: Expr, site: Site, scope: str, unit: str) -> Iterator[Reason]:
+    atom = site.atoms[arg.index] if isinstance(arg, Col) else None
+    if atom is None or atom.role is not Role.UNIT or atom.scope != scope:
+        yield reasons.count_distinct(unit)
+    elif not atom.has(Use.COUNT):
+        yield reasons.missing(atom, Use.COUNT)

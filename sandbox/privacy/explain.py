@@ -1,0 +1,193 @@
+"""The derivation of a plan, as a tree that a privacy engineer can check by hand, and what is promised."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from sandbox.model import Derivation, Words
+from sandbox.policy.documents import DpGuard
+from sandbox.privacy.accounting import Measure as Accounting
+from sandbox.privacy.accounting import epsilon_for
+from sandbox.privacy.mechanisms import Mechanism, Noise
+from sandbox.privacy.plan import Plan, Priced
+from sandbox.privacy.release import Bounding, Key, Measure, Release, What
+from sandbox.privacy.spend import Spend, noise, search_noise, selection_noise, selection_threshold, spend
+from sandbox.sql.relation import Filter, Order, Project, Relation, Released, Scan, Window, walk
+from sandbox.sql.expressions import Col
+
+BOUND_WORDS = {
+    Bounding.ROW: "a unit has one row (enforced at ingestion or by construction): clamp its value",
+    Bounding.UNIT: "a unit is in one group (keys are functions of the unit): clamp its total",
+    Bounding.PAIRS: "a unit's vector over groups is scaled down to the cap",
+}
+
+
+def derivation(plan: Plan, guard: DpGuard) -> Derivation:
+    """From declared facts to sensitivities, mechanisms, noise scales and cost."""
+    parts = tuple(_release(p, plan.measure) for p in plan.priced)
+    name = "rho" if plan.measure is Accounting.ZCDP else "epsilon"
+    facts = (
+        ("epsilon", _number(plan.epsilon)),
+        ("delta", f"{float(guard.delta):g}"),
+        ("accounting", str(plan.measure)),
+        (f"cost_{name}", ", ".join(f"{scope}: {cost.nano}e-9" for scope, cost in plan.accounts) or "0"),
+    )
+    return Derivation("query", facts, parts)
+
+
+def _number(value: Fraction | float) -> str:
+    return f"{float(value):.6g}"
+
+
+def _release(priced: Priced, measure: Accounting) -> Derivation:
+    release, parts = priced.release, spend(priced, measure)
+    tables = ", ".join(dict.fromkeys(n.table.id for n in walk(release.input) if isinstance(n, Scan)))
+    bound = Derivation(
+        "bounding", (("form", str(release.bounding)), ("meaning", BOUND_WORDS[release.bounding]))
+    )
+    keys = tuple(_key(k, i) for i, k in enumerate(release.keys))
+    chosen = () if release.selection is None else (_selection(priced, parts),)
+    measures = tuple(_measure(release, parts, j) for j in range(len(release.measures)))
+    facts = (("reads", tables), ("unit", release.unit_kind), ("nano", str(priced.nano)))
+    return Derivation(f"release r{release.number}", facts, (bound, *keys, *chosen, *measures))
+
+
+def _key(key: Key, index: int) -> Derivation:
+    size = "unknown: keys are selected" if key.domain is None else f"{len(key.domain)} declared values"
+    return Derivation("key", (("name", key.name or f"key {index + 1}"), ("domain", size)))
+
+
+def _selection(priced: Priced, parts: Spend) -> Derivation:
+    release = priced.release
+    assert release.selection is not None
+    mechanism = selection_noise(parts, release)
+    facts = (
+        ("rule", "a key appears if its noisy unit count is strictly above the threshold"),
+        ("groups_per_unit", str(release.selection.groups)),
+        ("threshold", str(selection_threshold(parts, priced))),
+        ("delta", f"{float(priced.delta):.3g}"),
+        ("nano", str(parts.selection)),
+    )
+    return Derivation("selection", facts, (_mechanism(mechanism, Fraction(1)),))
+
+
+def _measure(release: Release, parts: Spend, j: int) -> Derivation:
+    measure = release.measures[j]
+    facts: list[tuple[str, str]] = [
+        ("column", f"m{j}"),
+        ("adds", str(measure.what)),
+        ("scale", _number(measure.scale)),
+    ]
+    if measure.what is What.SUM:
+        facts.append(("row_range", f"[{_number(measure.low)}, {_number(measure.high)}]"))
+    if j == parts.shared:
+        return Derivation("measure", (*facts, ("drawn", "with the selection: one draw for both")))
+    facts.append(("nano", str(parts.columns[j].noise)))
+    return Derivation("measure", tuple(facts), _cap(measure, parts, j))
+
+
+def _cap(measure: Measure, parts: Spend, j: int) -> tuple[Derivation, ...]:
+    mechanism = noise(parts, j, measure.upper)
+    steps = f"{measure.upper} steps = {_number(measure.upper * measure.scale)}"
+    if not measure.search:
+        cap = Derivation("cap", (("from", "declared rows and ranges"), ("value", steps)))
+        return (cap, _mechanism(mechanism, measure.scale))
+    search = search_noise(parts, j)
+    facts = (
+        ("from", "found privately: noisy histogram of the units' norms"),
+        ("at_most", steps),
+        ("sensitivity", "1 (a unit is in one bin)"),
+        ("nano", str(parts.columns[j].search)),
+    )
+    cap = Derivation("cap", facts, (_mechanism(search, Fraction(1)),))
+    return (
+        cap,
+        Derivation(
+            "noise at the largest cap; less at the cap found", (), (_mechanism(mechanism, measure.scale),)
+        ),
+    )
+
+
+def _mechanism(mechanism: Mechanism, scale: Fraction) -> Derivation:
+    norm = "L2" if mechanism.noise is Noise.GAUSSIAN else "L1"
+    facts = (
+        ("noise", f"discrete {mechanism.noise}"),
+        (f"{norm}_sensitivity_squared", str(mechanism.sensitivity_squared)),
+        ("noise_scale", _number(mechanism.scale)),
+        ("half_width_95", _number(mechanism.half_width() * float(scale))),
+    )
+    return Derivation("mechanism", facts)
+
+
+def predicted(plan: Plan, index: int) -> str:
+    """The predicted half-width of an output column, as text; "" if it depends on what is released."""
+    source = _origin(plan.post, index)
+    if source is None:
+        return ""
+    number, j = source
+    priced = plan.priced[number]
+    parts = spend(priced, plan.measure)
+    measure = priced.release.measures[j]
+    if j == parts.shared:
+        return f"±{_number(selection_noise(parts, priced.release).half_width())}"
+    width = noise(parts, j, measure.upper).half_width() * float(measure.scale)
+    return f"≤ ±{_number(width)}" if measure.search else f"±{_number(width)}"
+
+
+def _origin(relation: Relation, index: int) -> tuple[int, int] | None:
+    """Which measure of which release an output column is, if it is one as it stands."""
+    match relation:
+        case Released(number, fields):
+            count = sum(1 for f in fields if f.hidden)
+            position = index - (len(fields) - 2 * count)
+            return (number, position) if 0 <= position < count else None
+        case Project():
+            expr = relation.exprs[index]
+            return _origin(relation.input, expr.index) if isinstance(expr, Col) else None
+        case Filter() | Order():
+            return _origin(relation.input, index)
+        case Window() if index < len(relation.input.fields):
+            return _origin(relation.input, index)
+        case _:
+            return None
+
+
+def guarantee(plan: Plan, guard: DpGuard) -> tuple[Words, ...]:
+    """What a DP answer promises, and what it does not."""
+    if not plan.priced:
+        return PUBLIC
+    kinds = "、".join(dict.fromkeys(p.release.unit_kind for p in plan.priced))
+    delta = f"{float(guard.delta):g}"
+    cost = max(c.nano for _, c in plan.accounts)
+    reported = _number(plan.epsilon)
+    if plan.measure is Accounting.ZCDP:
+        reported = f"{epsilon_for(Fraction(cost, 10**9), guard.delta / 2):.3g}"
+    return (
+        Words(
+            f"差分隐私：任何一个{kinds}的全部记录在与不在，对本答案的影响至多为 (ε={reported}, δ={delta})，费用计入预算。",
+            f"Differential privacy: all rows of any one {kinds}, present or not, change this answer's distribution by at most (epsilon={reported}, delta={delta}); the cost is charged to the budget.",
+        ),
+        Words(
+            "区间为 95%，含噪声与截断的估计；不保护整个群体共有的事实，也不保护他人已从别处得知的事实。",
+            "Intervals are 95 % and cover noise and estimated clipping; not protected: facts shared by a whole group, or known from elsewhere.",
+        ),
+    )
+
+
+PUBLIC = (
+    Words(
+        "公开数据：不含受保护的记录，不计费用。",
+        "Public data: no protected rows were read; nothing is charged.",
+    ),
+)
+
+EXACT = (
+    Words(
+        "网格精确值：本快照内任何答案的组合都不会隔离少于规定数量的主体，也不会把某一贡献者估计到 p% 以内。",
+        "Exact over the published grid: no combination of answers within one snapshot isolates fewer than the required units or estimates a contributor within p %.",
+    ),
+    Words(
+        "不保护：知道同一格内其他所有主体的人、跨快照的比较、整格共有的事实。被隐去的单元不计入任何合计。",
+        "Not protected: against someone who knows all others in a cell, comparison across snapshots, facts shared by a whole cell. Withheld cells are in no total.",
+    ),
+)

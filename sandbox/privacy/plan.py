@@ -1,0 +1,223 @@
+"""``plan``: from an authorised relation to the releases it needs, their cost and the SQL above them.
+
+Everything here is derived from public facts: the catalogue, the grant's guard and the query's text.
+A plan costs the same whatever the data are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from sandbox.catalogue import Kind, Range, Scalar
+from sandbox.errors import Code, refuse
+from sandbox.policy.documents import Budget, DpGuard
+from sandbox.privacy.accounting import Cost, Measure, measure_of, query_cost
+from sandbox.privacy.desugar import Desugared, desugar
+from sandbox.privacy.measures import measure
+from sandbox.privacy.release import Bounding, Key, Release, Selection, What
+from sandbox.privacy.release import Measure as ReleasedMeasure
+from sandbox.sql.canonical import canonical, fingerprint
+from sandbox.sql.expressions import Col, Expr, Facts, columns, remap
+from sandbox.sql.facts import facts_of
+from sandbox.sql.relation import (
+    Aggregate,
+    Field,
+    Project,
+    Released,
+    Relation,
+    facts,
+    inputs,
+    is_release,
+    releases,
+    walk,
+    with_inputs,
+)
+
+MOST_GROUPS = 20_000
+MOST_RELEASES = 32
+ONE = Fraction(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """A release and its part of the query's cost."""
+
+    release: Release
+    nano: int
+    delta: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be released (in order; later ones may read earlier ones), and ``post``: the rest of
+    the query over public tables and ``Released`` ones.  ``accounts`` sums the cost by unit scope."""
+
+    priced: tuple[Priced, ...]
+    post: Relation
+    measure: Measure
+    epsilon: Fraction
+    accounts: tuple[tuple[str, Cost], ...]
+
+    @property
+    def identity(self) -> str:
+        """Hash of the whole plan."""
+        ids = ",".join(f"{p.release.identity}:{p.nano}" for p in self.priced)
+        return fingerprint(f"{ids}|{canonical(self.post)}")
+
+
+def plan(relation: Relation, guard: DpGuard, epsilon: Fraction) -> Plan:
+    """Plan a query at ``epsilon`` under a DP guard.
+
+    Refuses NO_BOUND, KEYS, AGGREGATE, TOO_MANY_GROUPS where a release cannot be protected.
+    """
+    nodes = releases(relation)
+    if len(nodes) > MOST_RELEASES:
+        raise refuse(Code.TEXT_NESTING, f"{len(nodes)} > {MOST_RELEASES}")
+    measure_kind = measure_of(guard.delta)
+    cost = query_cost(epsilon, Budget(guard.total, guard.delta))
+    planner = _Planner(guard, measure_kind)
+    for node in nodes:
+        planner.add(node)
+    post = planner.above(relation)
+    priced = _price(planner.built, cost)
+    return Plan(priced, post, measure_kind, epsilon, _accounts(priced, cost))
+
+
+def _price(built: list[Release], cost: Cost) -> tuple[Priced, ...]:
+    """Split the cost over the releases of each kind of unit; kinds do not share.
+
+    A person and an enterprise are different units: each kind's account is charged in full.
+    """
+    weights = {
+        scope: sum(_weight(r) for r in built if r.scope == scope) for scope in {r.scope for r in built}
+    }
+    return tuple(
+        Priced(
+            r,
+            cost.nano * _weight(r) // weights[r.scope],
+            Fraction(cost.delta_atto * _weight(r) // weights[r.scope], 10**18),
+        )
+        for r in built
+    )
+
+
+def _weight(release: Release) -> int:
+    return max(len(release.measures) + (release.selection is not None), 1)
+
+
+def _accounts(priced: tuple[Priced, ...], cost: Cost) -> tuple[tuple[str, Cost], ...]:
+    scopes = dict.fromkeys(p.release.scope for p in priced)
+    return tuple((scope, cost) for scope in scopes)
+
+
+class _Planner:
+    """Builds releases from inner to outer, replacing each by a ``Released`` table above it."""
+
+    def __init__(self, guard: DpGuard, measure_kind: Measure) -> None:
+        self.guard = guard
+        self.measure_kind = measure_kind
+        self.built: list[Release] = []
+        self.replacements: dict[Relation, Relation] = {}
+
+    def above(self, relation: Relation) -> Relation:
+        """The relation with every release replaced by its public table."""
+        known = self.replacements.get(relation)
+        if known is not None:
+            return known
+        return with_inputs(relation, self.above) if inputs(relation) else relation
+
+    def add(self, node: Aggregate) -> None:
+        """Plan one release."""
+        assert is_release(node)
+        below = self.above(node.input)
+        privacy = below.privacy
+        assert privacy is not None
+        names = [f.name for f in node.fields]
+        keys = tuple(_key(n, k, below) for n, k in zip(names, node.keys, strict=False))
+        parts = desugar(node.aggs, below)
+        bounding = _bounding(below, keys)
+        selection = self._selection(keys, bounding)
+        rows = 1 if bounding is Bounding.ROW else privacy.rows
+        groups = _groups(keys)
+        measures = tuple(measure(b, below, bounding, rows, groups) for b in parts.bases)
+        depends = tuple(self.built[n.number].identity for n in walk(below) if isinstance(n, Released))
+        number = len(self.built)
+        release = Release(
+            number, below, keys, measures, bounding, selection, privacy.scope, privacy.kind, depends
+        )
+        self.built.append(release)
+        self.replacements[node] = _public(node, release, parts)
+
+    def _selection(self, keys: tuple[Key, ...], bounding: Bounding) -> Selection | None:
+        if not keys:
+            return None
+        size = _groups(keys)
+        if size is not None and size <= MOST_GROUPS:
+            return None
+        if self.measure_kind is Measure.PURE:
+            code = Code.KEYS if size is None else Code.TOO_MANY_GROUPS
+            missing = ", ".join(k.name or "key" for k in keys if k.domain is None) or str(size)
+            raise refuse(
+                code,
+                missing,
+                "under a pure epsilon grant keys need a declared domain; group by CASE bands or declared columns",
+                "纯 epsilon 授权下分组键须有声明的取值域",
+            )
+        groups = 1 if bounding is not Bounding.PAIRS else self.guard.groups
+        return Selection(groups, self.guard.units)
+
+
+def _key(name: str, expr: Expr, below: Relation) -> Key:
+    known = facts_of(expr, facts(below))
+    domain: tuple[Scalar, ...] | None = known.domain
+    if domain is not None and known.nullable:
+        domain = (*domain, None)
+    return Key(name, expr, known, domain)
+
+
+def _bounding(below: Relation, keys: tuple[Key, ...]) -> Bounding:
+    privacy = below.privacy
+    assert privacy is not None
+    if privacy.single:
+        return Bounding.ROW
+    fixed = all(below.fields[i].per_unit for k in keys for i in columns(k.expr))
+    return Bounding.UNIT if fixed else Bounding.PAIRS
+
+
+def _groups(keys: tuple[Key, ...]) -> int | None:
+    """How many combinations of declared values there are; ``None`` if some key has no domain."""
+    size = 1
+    for key in keys:
+        if key.domain is None:
+            return None
+        size *= len(key.domain)
+    return size
+
+
+def released_fields(release: Release) -> tuple[Field, ...]:
+    """Fields of a released table: keys, noisy measures, then the measures' half-widths."""
+    keys = tuple(Field(k.name, replace(k.facts, domain=None)) for k in release.keys)
+    values = tuple(Field("", measure_facts(m)) for m in release.measures)
+    margins = tuple(Field("", Facts(Kind.DOUBLE, True), hidden=True) for _ in release.measures)
+    return (*keys, *values, *margins)
+
+
+def measure_facts(part: ReleasedMeasure) -> Facts:
+    """Facts of a noised measure: counts are whole numbers, sums are multiples of their scale."""
+    if part.what is What.SUM:
+        return Facts(Kind.DOUBLE, False, scale=part.scale)
+    return Facts(Kind.INTEGER, False, Range(Fraction(-(2**53)), Fraction(2**53)), ONE)
+
+
+def _public(node: Aggregate, release: Release, parts: Desugared) -> Relation:
+    """The aggregate's public face: a projection of the released table to the fields of the node."""
+    table = Released(release.number, released_fields(release))
+    width = len(release.keys)
+    outputs = [_moved(e, width) for e in parts.outputs]
+    exprs: tuple[Expr, ...] = (*(Col(i) for i in range(width)), *outputs)
+    return Project(table, exprs, node.fields, None)
+
+
+def _moved(expr: Expr, by: int) -> Expr:
+    return remap(expr, lambda i: i + by)

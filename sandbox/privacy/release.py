@@ -1,0 +1,108 @@
+"""A release: one private relation aggregated into one public table.
+
+All amounts of a measure are integers in units of its ``scale`` (fixed point), so that sums are exact
+and sensitivity is an integer.  ``docs/soundness.md`` proves what is stated here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+
+from sandbox.catalogue import Scalar
+from sandbox.sql.canonical import canonical, canonical_expr, fingerprint
+from sandbox.sql.expressions import Expr, Facts
+from sandbox.sql.relation import Relation
+
+
+class Bounding(StrEnum):
+    """How a unit's contribution is bounded, cheapest sound form first.
+
+    ROW: a unit has one row, its value is clamped.  UNIT: a unit falls in one group, its total is
+    clamped.  PAIRS: a unit's vector over groups is scaled down to the cap (L1 for Laplace, L2 for
+    Gaussian).
+    """
+
+    ROW = "row"
+    UNIT = "unit"
+    PAIRS = "pairs"
+
+
+class What(StrEnum):
+    """What a measure adds up."""
+
+    ROWS = "rows"
+    UNITS = "units"
+    SUM = "sum"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A group key over the release's input; ``domain`` includes NULL where the key may be NULL."""
+
+    name: str
+    expr: Expr
+    facts: Facts
+    domain: tuple[Scalar, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One noised column: the sum over the group's rows of an integer per row.
+
+    ``value`` (SUM only) is clamped to ``[low, high]`` and rounded to ``scale``; rows where ``where``
+    is not true count nothing.  ``upper`` is the largest cap that could be needed, in scale units;
+    ``search`` says that the cap is found privately below it, else the cap is ``upper``.
+    """
+
+    what: What
+    value: Expr | None
+    where: Expr | None
+    low: Fraction
+    high: Fraction
+    scale: Fraction
+    upper: int
+    search: bool
+
+    @property
+    def text(self) -> str:
+        """Canonical text, part of the release's identity."""
+        parts = [canonical_expr(e) if e is not None else "" for e in (self.value, self.where)]
+        return (
+            f"{self.what}({';'.join(parts)};{self.low};{self.high};{self.scale};{self.upper};{self.search})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Partition selection: a key appears only if its noisy unit count lies strictly above a threshold.
+
+    ``groups``: most groups a unit's presence is counted in; ``units``: the policy's floor.
+    """
+
+    groups: int
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """``keys`` and ``measures`` of ``input``; public once protected.  ``number`` names it in its plan."""
+
+    number: int
+    input: Relation
+    keys: tuple[Key, ...]
+    measures: tuple[Measure, ...]
+    bounding: Bounding
+    selection: Selection | None
+    scope: str
+    unit_kind: str
+    depends: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        """The hash under which its answer is kept: what is released, not what was paid."""
+        keys = ",".join(canonical_expr(k.expr) + repr(k.domain) for k in self.keys)
+        measures = ",".join(m.text for m in self.measures)
+        chosen = f"{self.bounding};{self.selection};{';'.join(self.depends)}"
+        return fingerprint(f"{canonical(self.input)}|{keys}|{measures}|{chosen}")

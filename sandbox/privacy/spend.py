@@ -1,0 +1,105 @@
+"""How a release's budget is divided over its noise draws, and the mechanisms that follow.
+
+Weights are equal over the columns that are drawn; a cap search takes a tenth of its column's part.
+Everything here depends on public facts (and on caps that were themselves found privately).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox.errors import Code, refuse
+from sandbox.privacy.accounting import Measure, split
+from sandbox.privacy.mechanisms import Mechanism, best_squared
+from sandbox.privacy.plan import Priced
+from sandbox.privacy.release import Bounding, Release, What
+from sandbox.privacy.selection import threshold
+
+SEARCH = 1
+NOISE = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One measure's part: ``noise`` for its draw, ``search`` for its cap (0: none), in nano."""
+
+    noise: int
+    search: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """The division of one release.  ``shared`` is the measure shown by the selection's own draw."""
+
+    measure: Measure
+    selection: int
+    columns: tuple[Column, ...]
+    shared: int | None
+
+
+def shared_count(release: Release) -> int | None:
+    """The COUNT(DISTINCT unit) that the selection's noisy count already is, if any.
+
+    Only where each unit is in one group: elsewhere the selection counts a unit in few groups.
+    """
+    if release.selection is None or release.bounding is Bounding.PAIRS:
+        return None
+    return next(
+        (j for j, m in enumerate(release.measures) if m.what is What.UNITS and m.where is None),
+        None,
+    )
+
+
+def spend(priced: Priced, measure: Measure) -> Spend:
+    """Divide; refuses EPSILON where a part would be nothing."""
+    release = priced.release
+    shared = shared_count(release)
+    drawn = [j for j in range(len(release.measures)) if j != shared]
+    weights = [1] * (len(drawn) + (release.selection is not None))
+    parts = list(split(priced.nano, tuple(weights))) if weights else []
+    selection = parts.pop() if release.selection is not None else 0
+    columns = [Column(0, 0)] * len(release.measures)
+    for j, part in zip(drawn, parts, strict=True):
+        searched = part * SEARCH // (SEARCH + NOISE) if release.measures[j].search else 0
+        columns[j] = Column(part - searched, searched)
+    smallest = [c.noise for j, c in enumerate(columns) if j != shared]
+    smallest += [c.search for j, c in enumerate(columns) if release.measures[j].search and j != shared]
+    if any(part < 1 for part in smallest) or (release.selection is not None and selection < 1):
+        raise refuse(
+            Code.EPSILON,
+            "too small for this many columns",
+            "spend more, or ask for fewer columns",
+            "请提高 epsilon 或减少列数",
+        )
+    return Spend(measure, selection, tuple(columns), shared)
+
+
+def noise(parts: Spend, j: int, cap: int) -> Mechanism:
+    """The mechanism of measure ``j`` at a cap: a unit moves the column by at most ``cap`` (L1 or L2)."""
+    return best_squared(parts.measure, cap, cap * cap, parts.columns[j].noise)
+
+
+def search_noise(parts: Spend, j: int) -> Mechanism:
+    """The mechanism of the histogram of norms: a unit is in one bin."""
+    return best_squared(parts.measure, 1, 1, parts.columns[j].search)
+
+
+def selection_noise(parts: Spend, release: Release) -> Mechanism:
+    """The mechanism of the unit counts that select keys: one more in at most ``groups`` groups."""
+    assert release.selection is not None
+    groups = release.selection.groups
+    return best_squared(parts.measure, groups, groups, parts.selection)
+
+
+def selection_threshold(parts: Spend, priced: Priced) -> int:
+    """The count that a key must be strictly above (``selection.threshold``)."""
+    chosen = priced.release.selection
+    assert chosen is not None
+    if priced.delta * 10**18 < 1:
+        raise refuse(
+            Code.EPSILON,
+            "too small to select keys",
+            "spend more, or group by columns with a declared domain",
+            "请提高 epsilon，或按有声明取值域的列分组",
+        )
+    return threshold(selection_noise(parts, priced.release), chosen.groups, priced.delta, chosen.units)

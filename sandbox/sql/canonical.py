@@ -1,0 +1,98 @@
+"""The canonical form of a relation: equal for queries that differ only in names, order of commuting
+parts, or the way they are written.  Plans and answers are keyed by its hash."""
+
+from __future__ import annotations
+
+import hashlib
+
+from sandbox.sql.expressions import Agg, Call, Case, Cast, Col, Expr, Literal, Win, conjuncts
+from sandbox.sql.relation import (
+    Aggregate,
+    Distinct,
+    Filter,
+    Join,
+    Order,
+    Project,
+    Relation,
+    Released,
+    Scan,
+    SemiJoin,
+    SetOp,
+    Values,
+    Window,
+)
+
+COMMUTING = frozenset({"and", "or", "eq", "ne", "add", "mul"})
+
+
+def fingerprint(text: str) -> str:
+    """SHA-256 of a canonical text, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def canonical_expr(expr: Expr) -> str:
+    """One text for all equal expressions (as far as commutation goes)."""
+    match expr:
+        case Col(index):
+            return f"#{index}"
+        case Literal(value, kind):
+            return f"{kind.value}:{value!r}"
+        case Call(name, args):
+            parts = [canonical_expr(a) for a in args]
+            return f"{name}({','.join(sorted(parts) if name in COMMUTING else parts)})"
+        case Case(whens, default):
+            branches = ";".join(f"{canonical_expr(c)}?{canonical_expr(v)}" for c, v in whens)
+            return f"case({branches};{canonical_expr(default)})"
+        case Cast(arg, kind, scale):
+            return f"cast({canonical_expr(arg)},{kind.value},{scale})"
+
+
+def canonical_agg(agg: Agg) -> str:
+    """One text for an aggregate."""
+    parts = [canonical_expr(e) if e is not None else "" for e in (agg.arg, agg.where, agg.by)]
+    return f"{agg.name}/{agg.distinct}/{agg.option!r}({','.join(parts)})"
+
+
+def _win(win: Win) -> str:
+    args = ",".join(canonical_expr(a) for a in win.args)
+    partition = ",".join(sorted(canonical_expr(p) for p in win.partition))
+    order = ",".join(f"{canonical_expr(s.expr)}/{s.descending}/{s.nulls_first}" for s in win.order)
+    return f"{win.name}({args};{partition};{order};{win.frame})"
+
+
+def canonical(relation: Relation) -> str:
+    """One text for all relations that mean the same (names play no part)."""
+    match relation:
+        case Scan(table, fields):
+            return f"scan({table.id}:{','.join(f.source.column.name if f.source else '_u' for f in fields)})"
+        case Values(rows):
+            return f"values({rows!r})"
+        case Released(number):
+            return f"released({number})"
+        case Filter():
+            parts = sorted(canonical_expr(p) for p in conjuncts(relation.predicate))
+            return f"filter({canonical(relation.input)};{'&'.join(parts)})"
+        case Project():
+            return (
+                f"project({canonical(relation.input)};{','.join(canonical_expr(e) for e in relation.exprs)})"
+            )
+        case Join():
+            return f"join({relation.kind};{canonical(relation.left)};{canonical(relation.right)};{_condition(relation.on)})"
+        case SemiJoin():
+            return f"semi({relation.anti};{canonical(relation.left)};{canonical(relation.right)};{_condition(relation.on)})"
+        case Aggregate():
+            keys = ",".join(canonical_expr(k) for k in relation.keys)
+            return f"aggregate({canonical(relation.input)};{keys};{','.join(canonical_agg(a) for a in relation.aggs)})"
+        case Distinct():
+            return f"distinct({canonical(relation.input)})"
+        case Window():
+            return f"window({canonical(relation.input)};{','.join(_win(w) for w in relation.wins)})"
+        case SetOp():
+            return f"{relation.op}({relation.all};{canonical(relation.left)};{canonical(relation.right)})"
+        case Order():
+            by = ",".join(f"{canonical_expr(s.expr)}/{s.descending}/{s.nulls_first}" for s in relation.by)
+            return f"order({canonical(relation.input)};{by};{relation.limit};{relation.offset})"
+
+
+def _condition(on: Expr) -> str:
+    return "&".join(sorted(canonical_expr(p) for p in conjuncts(on)))

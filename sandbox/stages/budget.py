@@ -1,0 +1,51 @@
+"""Which accounts a query charges, and with how much: pure arithmetic over the plan and the limits."""
+
+from __future__ import annotations
+
+from sandbox.context import Context
+from sandbox.model import Balance
+from sandbox.policy.documents import Budget, DpGuard
+from sandbox.privacy.accounting import Account, Cost, account, as_dataset_cost
+from sandbox.privacy.plan import Plan, Priced
+from sandbox.store.ledger import Account as Spent
+from sandbox.store.ledger import Charge
+
+
+def charges(plan: Plan, missing: tuple[Priced, ...], context: Context) -> tuple[Charge, ...]:
+    """Charges for the releases that are not kept: the grant's account and the dataset's, by unit kind."""
+    assert isinstance(context.guard, DpGuard)
+    own = account(Budget(context.guard.total, context.guard.delta))
+    caps = {dataset: account(budget) for dataset, budget in context.budgets}
+    result: list[Charge] = []
+    for scope, cost in _owed(missing).items():
+        dataset, kind = scope.split("/", 1)
+        result.append(_charge(f"{context.grant.id}/{kind}@{dataset}", cost, own))
+        result.append(_charge(scope, as_dataset_cost(cost, plan.measure), caps[dataset]))
+    return tuple(result)
+
+
+def _owed(missing: tuple[Priced, ...]) -> dict[str, Cost]:
+    owed: dict[str, Cost] = {}
+    for priced in missing:
+        known = owed.get(priced.release.scope, Cost(0, 0))
+        delta = 0 if priced.release.selection is None else int(priced.delta * 10**18)
+        owed[priced.release.scope] = Cost(known.nano + priced.nano, known.delta_atto + delta)
+    return owed
+
+
+def _charge(name: str, cost: Cost, limit: Account) -> Charge:
+    return Charge(name, str(limit.measure), cost.nano, cost.delta_atto, limit.limit_nano, limit.limit_atto)
+
+
+def balance(spent: Spent, budget: Budget) -> Balance:
+    """An account as people read it: ledger units, and epsilon at the budget's delta."""
+    limit = account(budget)
+    return Balance(
+        spent.account,
+        spent.measure,
+        spent.spent,
+        limit.limit_nano,
+        limit.epsilon(spent.spent) if spent.spent else 0.0,
+        float(budget.epsilon),
+        float(budget.delta),
+    )

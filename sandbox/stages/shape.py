@@ -1,0 +1,40 @@
+"""The shape of an answer: which columns it has, and where their half-widths went."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from sandbox.model import AnswerColumn
+from sandbox.privacy.explain import predicted
+from sandbox.sql.relation import visible
+from sandbox.stages.prepare import Prepared
+
+
+def answer_columns(prepared: Prepared, *, noisy: frozenset[int]) -> tuple[AnswerColumn, ...]:
+    """Output columns with the names that the query gave them."""
+    shown = visible(prepared.post)
+    return tuple(
+        AnswerColumn(
+            name or f"column {position + 1}",
+            prepared.post.fields[index].facts.kind,
+            position in noisy,
+            "" if prepared.plan is None else predicted(prepared.plan, index),
+        )
+        for position, (index, name) in enumerate(zip(shown, prepared.names, strict=True))
+    )
+
+
+def split_table(
+    found: pa.Table, columns: tuple[AnswerColumn, ...], places: dict[int, int | None]
+) -> tuple[pa.Table, pa.Table]:
+    """The values, and the half-widths in the same shape (null where there are none)."""
+    names = [f"c{i}" for i in range(len(columns))]
+    values = [found.column(i) for i in range(len(columns))]
+    margins = [_margin(found, places.get(i)) for i in range(len(columns))]
+    return pa.Table.from_arrays(values, names=names), pa.Table.from_arrays(margins, names=names)
+
+
+def _margin(found: pa.Table, place: int | None) -> pa.ChunkedArray:
+    if place is None:
+        return pa.chunked_array([pa.nulls(found.num_rows, pa.float64())])
+    return found.column(place).cast(pa.float64())

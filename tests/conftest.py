@@ -1,0 +1,40 @@
+"""Rules that hold for every test.
+
+Under ``CI=true`` a skipped test is a failure: a test that did not run has shown nothing.
+Generated tests have no deadline per example, since the machine is shared; under CI they are also
+the same at every run (the ``ci`` profile that Hypothesis ships).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+CI = os.environ.get("CI", "").lower() in {"1", "true"}
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+def _judged(report: Report) -> Report:
+    """The report, failed if it says skipped.  An expected failure (``xfail``) did run."""
+    if CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which is a failure under CI: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _judged((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _judged((yield))
+
+
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ci" if CI else "here")
