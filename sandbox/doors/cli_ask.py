@@ -35,7 +35,9 @@ EpsilonOption = Annotated[
     str | None, typer.Option("--epsilon", help="How much to spend; the grant's default if absent. 隐私预算")
 ]
 CsvOption = Annotated[bool, typer.Option("--csv", help="CSV on stdout, margins as columns. 输出 CSV")]
-ArrowOption = Annotated[Path | None, typer.Option("--arrow", help="Write an Arrow IPC stream. 写入 Arrow 文件")]
+ArrowOption = Annotated[
+    Path | None, typer.Option("--arrow", help="Write an Arrow IPC stream. 写入 Arrow 文件")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -48,8 +50,9 @@ def register(app: typer.Typer) -> None:
 
 
 def query(
-    grant: GrantOption,
     sql: SqlArgument = None,
+    *,
+    grant: GrantOption,
     file: FileOption = None,
     epsilon: EpsilonOption = None,
     name: AsOption = BUREAU,
@@ -82,8 +85,9 @@ def query(
 
 
 def explain(
-    grant: GrantOption,
     sql: SqlArgument = None,
+    *,
+    grant: GrantOption,
     file: FileOption = None,
     epsilon: EpsilonOption = None,
     name: AsOption = BUREAU,
@@ -105,6 +109,7 @@ def explain(
 
 
 def catalog(
+    *,
     name: AsOption = BUREAU,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -121,6 +126,7 @@ def catalog(
 
 
 def budget(
+    *,
     name: AsOption = BUREAU,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -137,8 +143,11 @@ def budget(
 
 
 def log(
+    *,
     person: Annotated[str | None, typer.Option("--person", help="Asked by. 人员")] = None,
-    organisation: Annotated[str | None, typer.Option("--organisation", help="Their organisation. 单位")] = None,
+    organisation: Annotated[
+        str | None, typer.Option("--organisation", help="Their organisation. 单位")
+    ] = None,
     grant: Annotated[str | None, typer.Option("--grant", help="Under this grant. 授权")] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", help="Of this dataset. 数据集")] = None,
     decision: Annotated[str | None, typer.Option("--decision", help="Decided so. 决定")] = None,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Final, ParamSpec
 
 import typer
-from typer.exceptions import ClickException
+from typer.exceptions import TyperException
 
 from sandbox.doors.http_shield import incident
 from sandbox.doors.ports import Gateway, open_gateway
@@ -58,7 +58,12 @@ class Office:
         """Write what was done at this machine into the audit log."""
         who = self.person
         AuditLog(self.database).append(
-            kind, time=utc_now(), person=who.name, organisation=who.organisation, decision="done", payload=facts
+            kind,
+            time=utc_now(),
+            person=who.name,
+            organisation=who.organisation,
+            decision="done",
+            payload=facts,
         )
 
 
@@ -125,7 +130,7 @@ def guarded(terminal: Terminal) -> Iterator[None]:
     """Turn refusals into words, and anything unexpected into ``Code.INTERNAL``; then exit."""
     try:
         yield
-    except (typer.Exit, typer.Abort, ClickException, BrokenPipeError):
+    except (typer.Exit, typer.Abort, TyperException, BrokenPipeError):
         raise
     except Refusal as refusal:
         raise typer.Exit(terminal.refused(refusal.reasons)) from None

@@ -37,8 +37,8 @@ def csv(answer: Answer) -> str:
     values, margins = columns_of(answer), margins_of(answer)
     columns = [margins[i] if margin else values[i] for _, i, margin in places]
     lines = [_line(_quoted(name) for name, _, _ in places)]
-    for row in zip(*columns, strict=True):
-        lines.append(_line(_quoted(v) if isinstance(v, str) else exact(v) for v in row))
+    rows = zip(*columns, strict=True)
+    lines += (_line(_quoted(v) if isinstance(v, str) else exact(v) for v in row) for row in rows)
     return "".join(lines)
 
 

@@ -23,7 +23,7 @@ CSV: Final = "text/csv"
 ARROW: Final = "application/vnd.apache.arrow.stream"
 PROBLEM: Final = "application/problem+json"
 
-TIMED: Final = ("parse", "resolve", "authorize", "plan", "reserve")
+TIMED: Final = ("parse", "resolve", "opinion", "authorize", "plan", "reserve")
 """The stages that ``Server-Timing`` may name."""
 
 SECURITY: Final = {
@@ -166,6 +166,4 @@ def only(found: Mapping[str, str], *names: str) -> None:
         if name not in names:
             known = ", ".join(names) or "none"
             hint = f"parameters of this address: {known}"
-            raise refuse(
-                Code.REQUEST, f"unknown parameter {ascii(name[:40])}", hint, f"此地址的参数：{known}"
-            )
+            raise refuse(Code.REQUEST, f"unknown parameter {name[:40]!a}", hint, f"此地址的参数：{known}")

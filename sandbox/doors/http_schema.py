@@ -60,8 +60,8 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "sql": {**_STRING, "description": "One SELECT."},
             "grant": {**_STRING, "description": "The grant to ask under."},
             "epsilon": {
-                "description": "How much of the allowance to spend: a plain decimal from 0.001 to 20 with at most "
-                "6 decimals, as number or string.  Absent: the grant's default.  Never null.",
+                "description": "How much of the allowance to spend: a plain decimal from 0.001 to 20 with at "
+                "most 6 decimals, as number or string.  Absent: the grant's default.  Never null.",
                 "anyOf": [{"type": "number"}, {**_STRING, "pattern": r"^[0-9]{1,3}(\.[0-9]{1,6})?$"}],
             },
             "idempotency_key": {

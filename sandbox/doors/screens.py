@@ -9,29 +9,29 @@ from sandbox.catalogue import Column, Range, Table
 from sandbox.doors import wire
 from sandbox.doors.ports import GrantView
 from sandbox.doors.terminal import Terminal
-from sandbox.doors.values import NONE, Value, columns_of, margins_of, with_margin
+from sandbox.doors.values import NONE, Value, columns_of, margins_of, shown, with_margin
 from sandbox.model import Answer, Balance, Explained, LogEntry, Price, Words
 from sandbox.policy.documents import DpGuard, Grant
 
 MOST_ROWS: Final = 200
 """Rows shown before the rest is only counted."""
-_LONGEST_LIST: Final = 12
+_LONGEST_LIST: Final = 8
 _LONGEST_TEXT: Final = 80
 
 
 def answer(terminal: Terminal, found: Answer, left: Iterable[Balance]) -> None:
     """The table, what it promises, what it cost and what is left."""
-    cells = [
-        _cells(values, margins)
-        for values, margins in zip(columns_of(found), margins_of(found), strict=True)
-    ]
+    columns = zip(found.columns, columns_of(found), margins_of(found), strict=True)
+    cells = [_cells(values, margins, noisy=about.noisy) for about, values, margins in columns]
     numeric = frozenset(i for i, c in enumerate(found.columns) if c.kind.numeric)
     count = found.table.num_rows
     rows = ([column[i] for column in cells] for i in range(min(count, MOST_ROWS)))
     terminal.table([c.name for c in found.columns], rows, numeric)
     if count > MOST_ROWS:
         rest = count - MOST_ROWS
-        terminal.lines([Words(f"… 另有 {rest:,} 行：用 --csv 或 --arrow", f"… and {rest:,} more rows: --csv or --arrow")])
+        terminal.lines(
+            [Words(f"… 另有 {rest:,} 行：用 --csv 或 --arrow", f"… and {rest:,} more rows: --csv or --arrow")]
+        )
     terminal.line("")
     if any(c.noisy for c in found.columns):
         terminal.lines([Words("± 为 95% 区间的半宽", "± is the half-width of a 95 % interval")])
@@ -41,13 +41,16 @@ def answer(terminal: Terminal, found: Answer, left: Iterable[Balance]) -> None:
     terminal.lines([Words(f"审计日志第 {found.receipt} 条", f"entry {found.receipt} of the audit log")])
 
 
-def _cells(values: list[Value], margins: list[float | None]) -> list[str]:
-    """The cells of one column; margins end where margins end, so that the signs stand in line."""
+def _cells(values: list[Value], margins: list[float | None], *, noisy: bool) -> list[str]:
+    """The cells of one column; margins end where margins end, so that the signs stand in line.
+
+    A noisy value of which no interval is known says so.
+    """
+    if not noisy:
+        return [shown(value) for value in values]
     pairs = [with_margin(v, m) for v, m in zip(values, margins, strict=True)]
-    width = max((len(margin) for _, margin in pairs), default=0)
-    if width == 0:
-        return [value for value, _ in pairs]
-    return [f"{value} ± {margin:>{width}}" if margin else f"{value}{'':{width + 3}}" for value, margin in pairs]
+    width = max((len(margin) for _, margin in pairs), default=0) or 1
+    return [f"{value} ± {margin or NONE:>{width}}" for value, margin in pairs]
 
 
 def cost(price: Price | None) -> Words:
@@ -84,7 +87,7 @@ def explained(terminal: Terminal, found: Explained) -> None:
     terminal.lines(found.guarantee, "")
 
 
-_PREDICTED: Final = Words("预计 95% 半宽 ±", "predicted 95 % ±")
+_PREDICTED: Final = Words("预计 95% 半宽", "predicted 95 % half-width")
 
 
 def budget(terminal: Terminal, found: Iterable[Balance]) -> None:
@@ -116,7 +119,9 @@ def catalog(terminal: Terminal, views: Iterable[GrantView]) -> None:
         for table in view.catalogue.tables:
             terminal.line(f"  {table.id}  {_unit(table, terminal)}", "bold")
             heads = ("    column", "type", "use", "facts")
-            terminal.table(heads, ([f"    {c.name}", c.kind.value, _use(c), _facts(c)] for c in table.columns))
+            terminal.table(
+                heads, ([f"    {c.name}", c.kind.value, _use(c), _facts(c)] for c in table.columns)
+            )
         for pair in sorted(sorted(p) for p in view.catalogue.joins):
             terminal.line(f"  {' = '.join(pair)}", "dim")
         terminal.line("")

@@ -78,12 +78,18 @@ class Terminal:
         """Text for programs, as it is."""
         sys.stdout.write(text)
 
-    def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]], right: frozenset[int] = frozenset()) -> None:
+    def table(
+        self, heads: Sequence[str], rows: Iterable[Sequence[str]], right: frozenset[int] = frozenset()
+    ) -> None:
         """A table; the columns of ``right`` are numbers."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         for i, head in enumerate(heads):
-            justify = "right" if i in right else "left"
-            table.add_column(Text(printable(head)), justify=justify, overflow="fold", no_wrap=i in right)
+            table.add_column(
+                Text(printable(head)),
+                justify="right" if i in right else "left",
+                overflow="fold",
+                no_wrap=i in right,
+            )
         for row in rows:
             table.add_row(*(Text(printable(cell)) for cell in row))
         self.out.print(table)

@@ -9,6 +9,7 @@ Columns of a cube: its cells, ``rows``, ``units``, and for each measure ``sum_<m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -227,9 +228,8 @@ class _Rules:
     input: Relation
     grouped: frozenset[str]
 
-    def output(self, agg: Agg, column: object) -> Expr:
+    def output(self, agg: Agg, column: Callable[[Agg], Expr]) -> Expr:
         """The aggregate as an expression over sums of cells."""
-        assert callable(column)
         where = None if agg.where is None else self._condition(agg.where)
         if agg.name == "count_star":
             return self._count(column(self._sum(ROWS, where)))

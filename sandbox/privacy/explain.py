@@ -12,8 +12,8 @@ from sandbox.privacy.mechanisms import Mechanism, Noise
 from sandbox.privacy.plan import Plan, Priced
 from sandbox.privacy.release import Bounding, Key, Measure, Release, What
 from sandbox.privacy.spend import Spend, noise, search_noise, selection_noise, selection_threshold, spend
-from sandbox.sql.relation import Filter, Order, Project, Relation, Released, Scan, Window, walk
 from sandbox.sql.expressions import Col
+from sandbox.sql.relation import Filter, Order, Project, Relation, Released, Scan, Window, walk
 
 BOUND_WORDS = {
     Bounding.ROW: "a unit has one row (enforced at ingestion or by construction): clamp its value",
@@ -164,12 +164,15 @@ def guarantee(plan: Plan, guard: DpGuard) -> tuple[Words, ...]:
         reported = f"{epsilon_for(Fraction(cost, 10**9), guard.delta / 2):.3g}"
     return (
         Words(
-            f"差分隐私：任何一个{kinds}的全部记录在与不在，对本答案的影响至多为 (ε={reported}, δ={delta})，费用计入预算。",
-            f"Differential privacy: all rows of any one {kinds}, present or not, change this answer's distribution by at most (epsilon={reported}, delta={delta}); the cost is charged to the budget.",
+            f"差分隐私：任何一个{kinds}的全部记录在与不在，"
+            f"对本答案的影响至多为 (ε={reported}, δ={delta})，费用计入预算。",
+            f"Differential privacy: all rows of any one {kinds}, present or not, change this answer's "
+            f"distribution by at most (epsilon={reported}, delta={delta}); the budget is charged.",
         ),
         Words(
             "区间为 95%，含噪声与截断的估计；不保护整个群体共有的事实，也不保护他人已从别处得知的事实。",
-            "Intervals are 95 % and cover noise and estimated clipping; not protected: facts shared by a whole group, or known from elsewhere.",
+            "Intervals are 95 % and cover noise and estimated clipping; not protected: facts shared by a "
+            "whole group, or known from elsewhere.",
         ),
     )
 
@@ -184,10 +187,12 @@ PUBLIC = (
 EXACT = (
     Words(
         "网格精确值：本快照内任何答案的组合都不会隔离少于规定数量的主体，也不会把某一贡献者估计到 p% 以内。",
-        "Exact over the published grid: no combination of answers within one snapshot isolates fewer than the required units or estimates a contributor within p %.",
+        "Exact over the published grid: no combination of answers within one snapshot isolates fewer than "
+        "the required units or estimates a contributor within p %.",
     ),
     Words(
         "不保护：知道同一格内其他所有主体的人、跨快照的比较、整格共有的事实。被隐去的单元不计入任何合计。",
-        "Not protected: against someone who knows all others in a cell, comparison across snapshots, facts shared by a whole cell. Withheld cells are in no total.",
+        "Not protected: against someone who knows all others in a cell, comparison across snapshots, facts "
+        "shared by a whole cell. Withheld cells are in no total.",
     ),
 )

@@ -448,7 +448,7 @@ def _quotient(args: tuple[Expr, ...], widths: list[Expr], margins: dict[int, Mar
     near = size if widths[1] == ZERO else Call("sub", (size, widths[1]))
     safe = Case(((Call("gt", (near, ZERO)), near),), NO_MARGIN)
     top = Call("div", (widths[0], safe)) if widths[0] != ZERO else ZERO
-    bottom = ZERO
+    bottom: Expr = ZERO
     if widths[1] != ZERO:
         ratio = Call("abs", (Call("div", args),))
         bottom = Call("div", (Call("mul", (ratio, widths[1])), safe))

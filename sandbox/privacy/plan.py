@@ -24,8 +24,8 @@ from sandbox.sql.relation import (
     Aggregate,
     Field,
     Project,
-    Released,
     Relation,
+    Released,
     facts,
     inputs,
     is_release,
@@ -161,7 +161,7 @@ class _Planner:
             raise refuse(
                 code,
                 missing,
-                "under a pure epsilon grant keys need a declared domain; group by CASE bands or declared columns",
+                "a pure epsilon grant needs keys with a declared domain: use CASE bands or declared columns",
                 "纯 epsilon 授权下分组键须有声明的取值域",
             )
         groups = 1 if bounding is not Bounding.PAIRS else self.guard.groups

@@ -7,7 +7,7 @@ vector draw a column, and are forgotten; nothing else leaves.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -69,9 +69,7 @@ def bounds(release: Release, parts: Spend, counts: Mapping[tuple[int, int], int]
     for j, bins in searched(release):
         mechanism = search_noise(parts, j)
         noisy = mechanism.draw([counts.get((j, b), 0) for b in range(len(bins))])
-        found[j] = choose(
-            bins, noisy, mechanism.half_width(), lambda cap, j=j: noise(parts, j, cap).half_width()
-        )
+        found[j] = choose(bins, noisy, mechanism.half_width(), _width_at(parts, j))
     caps, excess, stated = [], [], []
     for j, measure in enumerate(release.measures):
         cap = found.get(j, Cap(measure.upper, 0.0, True))
@@ -79,6 +77,11 @@ def bounds(release: Release, parts: Spend, counts: Mapping[tuple[int, int], int]
         excess.append(cap.excess)
         stated.append(cap.visible)
     return Bounds(tuple(caps), tuple(excess), tuple(stated))
+
+
+def _width_at(parts: Spend, j: int) -> Callable[[int], float]:
+    """The half-width of measure ``j``'s noise as a function of its cap."""
+    return lambda cap: noise(parts, j, cap).half_width()
 
 
 def protect(priced: Priced, parts: Spend, limits: Bounds, cells: Cells) -> pa.Table:

@@ -133,10 +133,7 @@ def _pairs_sql(release: Release, rows: str, caps: Sequence[int], *, laplace: boo
     keys = _names("k", len(release.keys))
     cells = f"c AS ({_cells_sql(release, rows)})"
     norms = ", ".join([f"{_norm(j, laplace=laplace)} AS n{j}" for j in range(len(caps))])
-    sums = [
-        f"CAST(sum(CAST(trunc(CAST(c.m{j} AS DOUBLE) * least(1.0, {_double(float(cap))} * {SHRINK} / nullif(s.n{j}, 0))) AS BIGINT)) AS HUGEINT) AS m{j}"
-        for j, cap in enumerate(caps)
-    ]
+    sums = [f"CAST(sum(CAST({_shrunk(j, cap)} AS BIGINT)) AS HUGEINT) AS m{j}" for j, cap in enumerate(caps)]
     scaled = f"s AS (SELECT {', '.join(['u', norms] if norms else ['u'])} FROM c GROUP BY u)"
     grouped = f"g AS ({_grouped('c JOIN s ON c.u = s.u', [f'c.{k}' for k in keys], sums, keys)})"
     if release.selection is None:
@@ -150,11 +147,19 @@ def _pairs_sql(release: Release, rows: str, caps: Sequence[int], *, laplace: boo
     )
 
 
+def _shrunk(j: int, cap: int) -> str:
+    """A unit's total in one group, scaled so that its whole vector has at most norm ``cap``; toward zero."""
+    factor = f"least(1.0, {_double(float(cap))} * {SHRINK} / nullif(s.n{j}, 0))"
+    return f"trunc(CAST(c.m{j} AS DOUBLE) * {factor})"
+
+
 def _presence_sql(release: Release, keys: list[str]) -> str:
     """Units per group, each unit counted in at most ``selection.groups`` groups chosen by a hash."""
     assert release.selection is not None
-    ranked = f"SELECT {', '.join(keys)}, row_number() OVER (PARTITION BY u ORDER BY hash(u, {', '.join(keys)})) AS o FROM c"
-    return f"SELECT {', '.join(keys)}, count(*) AS n FROM ({ranked}) AS t WHERE o <= {release.selection.groups} GROUP BY {', '.join(keys)}"
+    shown = ", ".join(keys)
+    ranked = f"SELECT {shown}, row_number() OVER (PARTITION BY u ORDER BY hash(u, {shown})) AS o FROM c"
+    most = release.selection.groups
+    return f"SELECT {shown}, count(*) AS n FROM ({ranked}) AS t WHERE o <= {most} GROUP BY {shown}"
 
 
 def _unit_count(release: Release) -> list[str]:

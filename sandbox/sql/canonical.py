@@ -77,21 +77,26 @@ def canonical(relation: Relation) -> str:
                 f"project({canonical(relation.input)};{','.join(canonical_expr(e) for e in relation.exprs)})"
             )
         case Join():
-            return f"join({relation.kind};{canonical(relation.left)};{canonical(relation.right)};{_condition(relation.on)})"
+            return f"join({relation.kind};{_sides(relation)};{_condition(relation.on)})"
         case SemiJoin():
-            return f"semi({relation.anti};{canonical(relation.left)};{canonical(relation.right)};{_condition(relation.on)})"
+            return f"semi({relation.anti};{_sides(relation)};{_condition(relation.on)})"
         case Aggregate():
             keys = ",".join(canonical_expr(k) for k in relation.keys)
-            return f"aggregate({canonical(relation.input)};{keys};{','.join(canonical_agg(a) for a in relation.aggs)})"
+            aggs = ",".join(canonical_agg(a) for a in relation.aggs)
+            return f"aggregate({canonical(relation.input)};{keys};{aggs})"
         case Distinct():
             return f"distinct({canonical(relation.input)})"
         case Window():
             return f"window({canonical(relation.input)};{','.join(_win(w) for w in relation.wins)})"
         case SetOp():
-            return f"{relation.op}({relation.all};{canonical(relation.left)};{canonical(relation.right)})"
+            return f"{relation.op}({relation.all};{_sides(relation)})"
         case Order():
             by = ",".join(f"{canonical_expr(s.expr)}/{s.descending}/{s.nulls_first}" for s in relation.by)
             return f"order({canonical(relation.input)};{by};{relation.limit};{relation.offset})"
+
+
+def _sides(relation: Join | SemiJoin | SetOp) -> str:
+    return f"{canonical(relation.left)};{canonical(relation.right)}"
 
 
 def _condition(on: Expr) -> str:

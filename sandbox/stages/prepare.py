@@ -44,7 +44,7 @@ class Prepared:
 def prepare(request: Request, context: Context, clock: Clock) -> Prepared:
     """Check grant and period, then parse, resolve, get the second opinion, authorize and plan."""
     _in_force(request, context)
-    resolved, relation = _understand(request.sql, context, clock)
+    relation = _understand(request.sql, context, clock)
     with clock.stage("authorize"):
         reasons = authorize(relation, context.catalogue)
         if reasons:
@@ -73,15 +73,18 @@ def _in_force(request: Request, context: Context) -> None:
         raise refuse(Code.GRANT_PERIOD, f"{context.grant.id}: {context.grant.start} – {context.grant.until}")
 
 
-def _understand(sql: str, context: Context, clock: Clock) -> tuple[Relation, Relation]:
+def _understand(sql: str, context: Context, clock: Clock) -> Relation:
     with clock.stage("parse"):
         tree = parse(sql)
     with clock.stage("resolve"):
-        resolved = resolve(tree, context.catalogue)
-        relation = simplify(resolved)
+        try:
+            resolved = resolve(tree, context.catalogue)
+            relation = simplify(resolved)
+        except RecursionError:
+            raise refuse(Code.TEXT_NESTING, "too deep") from None
     with clock.stage("opinion"):
         _second_opinion(sql, resolved, relation, context)
-    return resolved, relation
+    return relation
 
 
 def _second_opinion(sql: str, resolved: Relation, relation: Relation, context: Context) -> None:

@@ -15,7 +15,7 @@ from sandbox.store.audit import Event
 def intent(request: Request, context: Context, prepared: Prepared) -> int:
     """Before data is touched: who asks what, and what it will cost."""
     nano = 0 if prepared.plan is None else max((c.nano for _, c in prepared.plan.accounts), default=0)
-    payload = {
+    payload: dict[str, object] = {
         "mode": str(prepared.mode),
         "snapshot": context.snapshot,
         "catalogue": context.catalogue.version,
@@ -28,7 +28,7 @@ def intent(request: Request, context: Context, prepared: Prepared) -> int:
 def answered(request: Request, context: Context, answer: Answer, clock: Clock) -> Answer:
     """After noise is drawn: what left, and the derivation that justifies it."""
     nano = 0 if answer.price is None or answer.price.free else answer.price.nano
-    payload = {
+    payload: dict[str, object] = {
         "mode": answer.mode,
         "rows": answer.table.num_rows,
         "columns": [c.name for c in answer.columns],

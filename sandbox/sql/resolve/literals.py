@@ -104,7 +104,7 @@ def kind_of(node: exp.Expr) -> tuple[Kind, Fraction | None]:
 def interval(node: exp.Interval) -> tuple[str, int]:
     """Which shift an interval is, and by how much: ``("add_days", 90)``."""
     unit = str(node.args["unit"].this).upper() if node.args.get("unit") is not None else ""
-    unit = unit[:-1] if unit.endswith("S") else unit
+    unit = unit.removesuffix("S")
     amount = node.this
     text = str(amount.this) if isinstance(amount, exp.Literal) else ""
     if unit not in INTERVALS or not text.lstrip("-").isdigit() or len(text) > 9:

@@ -230,10 +230,10 @@ class Reader:
 
     def _negative(self, inner: Expr) -> Expr:
         if (
-            isinstance(inner, Literal)
-            and isinstance(inner.value, int | float)
-            or isinstance(inner, Literal)
-            and inner.kind.numeric
+            (isinstance(inner, Literal)
+            and isinstance(inner.value, int | float))
+            or (isinstance(inner, Literal)
+            and inner.kind.numeric)
         ):
             return Literal(-inner.value, inner.kind)  # type: ignore[operator]
         return self._call("neg", inner)

@@ -148,7 +148,7 @@ def _keys(
         nodes = [
             i
             for i in items
-            if i.node is None or not aggregates_in([i.node]) and not isinstance(i.node, exp.Window)
+            if i.node is None or (not aggregates_in([i.node]) and not isinstance(i.node, exp.Window))
         ]
         return _unique([_item_key(i, base) for i in nodes])
     nodes = [*group.expressions, *(n for s in _set_nodes(group) for part in s for n in part)]
@@ -222,8 +222,8 @@ def _sets(
     if (
         len(clauses) > 1
         or not 1 <= len(clauses[0]) <= MOST_SETS
-        or relation.privacy is not None
-        and _unit_kept(relation, keys)
+        or (relation.privacy is not None
+        and _unit_kept(relation, keys))
     ):
         raise refuse(
             Code.CONSTRUCT,

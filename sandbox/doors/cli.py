@@ -1,0 +1,72 @@
+"""The command line: ``sandbox``.  Each command is a function in ``cli_ask``, ``cli_keep`` or ``cli_policy``.
+
+Start reading at ``cli_base``: what every command shares.  docs/cli.md lists commands, options, exit codes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Annotated
+
+import typer
+
+from sandbox.doors import cli_ask, cli_keep
+from sandbox.doors.cli_base import HomeOption, LangOption, command, find_home, guarded, terminal_of
+from sandbox.doors.cli_policy import policy
+from sandbox.doors.ports import open_gateway
+from sandbox.home import SETTINGS_FILE, create_home, default_path, open_home
+
+app = typer.Typer(
+    name="sandbox",
+    help="Data Sandbox: query public data under a grant; raw data never leaves.  数据沙箱：数据可用不可见。",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+cli_keep.register(app)
+app.add_typer(policy)
+cli_ask.register(app)
+
+
+@command(app, "serve")
+def serve(
+    host: Annotated[str | None, typer.Option("--host", help="Listen here; else as set. 监听地址")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="Listen here; else as set. 端口")
+    ] = None,
+    home: HomeOption = None,
+    lang: LangOption = None,
+) -> None:
+    """Serve HTTP under /v1 until interrupted.  启动 HTTP 服务。"""
+    from sandbox.doors import server
+
+    here = find_home(home)
+    server.serve(here, open_gateway(here), host, port)
+
+
+@command(app, "demo")
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End instead of serving. 演示后退出")] = False,
+    residents: Annotated[
+        int,
+        typer.Option("--residents", min=1_000, max=10_000_000, help="Size of the invented province. 居民数"),
+    ] = 100_000,
+    home: HomeOption = None,
+    lang: LangOption = None,
+) -> None:
+    """Ingest the demo data, tell the story, then serve.  演示。"""
+    run = importlib.import_module("sandbox.demo.story").run
+    terminal = terminal_of(lang)
+    path = home if home is not None else default_path()
+    here = open_home(path) if (path / SETTINGS_FILE).exists() else create_home(path)
+    run(here, once=once, residents=residents, console=terminal.out)
+
+
+def main() -> None:
+    """The entry point.  Commands end in words by themselves; this fence is around typer's own work."""
+    try:
+        with guarded(terminal_of(None)):
+            app()
+    except typer.Exit as end:
+        raise SystemExit(end.exit_code) from None
