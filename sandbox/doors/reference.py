@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Final
 
 from sandbox.errors import Code
@@ -32,18 +33,13 @@ what the reason names. Made by `python -m sandbox.doors.reference > docs/errors.
 def lines() -> Iterator[str]:
     """The page, line by line."""
     yield _HEAD
-    group = 0
-    for code in sorted(Code, key=lambda c: c.value.number):
-        if code.value.number // 100 != group:
-            group = code.value.number // 100
-            yield f"## {group}xx {GROUPS[group]}"
-            yield ""
-            yield "| code | name | HTTP | exit | what 问题 | what now 怎么办 |"
-            yield "|---|---|---|---|---|---|"
-        yield _row(code)
-        following = [c for c in Code if c.value.number > code.value.number]
-        if not any(c.value.number // 100 == group for c in following):
-            yield ""
+    for group, codes in groupby(sorted(Code, key=lambda c: c.value.number), lambda c: c.value.number // 100):
+        yield f"## {group}xx {GROUPS[group]}"
+        yield ""
+        yield "| code | name | HTTP | exit | what 问题 | what now 怎么办 |"
+        yield "|---|---|---|---|---|---|"
+        yield from (_row(code) for code in codes)
+        yield ""
 
 
 def _row(code: Code) -> str:

@@ -97,7 +97,8 @@ def _id(path: list[str], known: Known) -> str | None:
     match path:
         case ("memory", schema, name):
             return known.get((schema.lower(), name.lower()))
-    return None
+        case _:
+            return None
 
 
 def _functions(node: dict[str, Any]) -> Iterator[str]:

@@ -100,7 +100,8 @@ def _known(name: tuple[str, ...], ctes: frozenset[str], schemas: frozenset[str])
             return cte.lower() in ctes
         case ("memory", schema, _):
             return schema.lower() in schemas
-    return False
+        case _:
+            return False
 
 
 def _of(tree: dict[str, Any]) -> Syntax:

@@ -325,13 +325,16 @@ def _siblings(a: Source | None, b: Source | None) -> bool:
 
 
 def _fan_out(public: Relation, on: Expr, offset: int) -> int | None:
-    """How many public rows can match one private row; ``None`` if unknown."""
+    """How many public rows can match one private row; ``None`` if unknown.
+
+    One, if a column in which no two public rows agree must equal something of the *private* row.
+    """
+    inside = range(offset, offset + len(public.fields))
     for part in conjuncts(on):
         match part:
-            case Call("eq", (Col(a), Col(b))):
-                for index in (a, b):
-                    if 0 <= index - offset < len(public.fields) and public.fields[index - offset].unique:
-                        return 1
+            case Call("eq", (Col(a), Col(b))) if (a in inside) != (b in inside):
+                if public.fields[(a if a in inside else b) - offset].unique:
+                    return 1
             case _:
                 continue
     return extent(public)

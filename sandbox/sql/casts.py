@@ -6,7 +6,7 @@ import datetime as dt
 import math
 from fractions import Fraction
 
-from sandbox.catalogue import Kind, Range
+from sandbox.catalogue import UNBOUNDED, Kind, Range
 from sandbox.errors import Code, refuse
 from sandbox.sql.expressions import Facts
 from sandbox.sql.functions.numbers import round_half_away
@@ -44,7 +44,8 @@ def cast_facts(facts: Facts, kind: Kind, scale: Fraction | None) -> Facts:
         low = None if facts.range.lo is None else facts.range.lo - step
         high = None if facts.range.hi is None else facts.range.hi + step
         return Facts(Kind.DOUBLE, facts.nullable, Range(low, high), step)
-    return Facts(kind, facts.nullable, _truth(facts), facts.scale if kind.numeric else None)
+    spread = _truth(facts) if kind.numeric or kind.temporal else UNBOUNDED
+    return Facts(kind, facts.nullable, spread, facts.scale if kind.numeric else None)
 
 
 def _truth(facts: Facts) -> Range:

@@ -70,11 +70,18 @@ def columns_of(kind: Kind) -> Iterator[Variant]:
 COLUMNS = [v for kind in HOSTILE for v in columns_of(kind)]
 
 
+FEW = [Variant(v.kind, v.values[:4], v.known) for v in COLUMNS if v.values is HOSTILE[v.kind]]
+
+
 def calls(name: str) -> Iterator[tuple[Expr, list[Variant]]]:
     """Calls of a function on columns (and, where it wants them, constants): some are refused."""
     function = FUNCTIONS[name]
     for width in range(function.low, min(function.high, 3) + 1):
-        places = [CONSTANTS if i in function.constant else COLUMNS for i in range(width)]
+        if name == "clamp":
+            yield from clamps()
+            return
+        columns = COLUMNS if width < 3 else FEW
+        places = [CONSTANTS if i in function.constant else columns for i in range(width)]
         for choice in itertools.product(*places):
             args: list[Expr] = []
             used: list[Variant] = []
@@ -85,6 +92,15 @@ def calls(name: str) -> Iterator[tuple[Expr, list[Variant]]]:
                 else:
                     args.append(part)
             yield Call(name, tuple(args)), used
+
+
+def clamps() -> Iterator[tuple[Expr, list[Variant]]]:
+    """Clamping is ours alone: bounds in order, and of the value's kind."""
+    for column in COLUMNS:
+        if column.kind.numeric:
+            for low, high in ((0, 4), (-12, -12), (-12, 40_000)):
+                bounds = (Literal(n, column.kind) for n in (low, high))
+                yield Call("clamp", (Col(0), *bounds)), [column]
 
 
 def well_typed(expr: Expr, used: Sequence[Variant]) -> Facts | None:

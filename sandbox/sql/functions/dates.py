@@ -197,7 +197,7 @@ def _format_rule(facts: tuple[Facts, ...]) -> Facts:
 
 
 def _plain_format(text: str) -> bool:
-    return len(text) <= 40 and all(part[:1] in tuple("YmdHMSj") for part in text.split("%")[1:])
+    return 0 < len(text) <= 40 and all(part[:1] in tuple("YmdHMSj") for part in text.split("%")[1:])
 
 
 def format_time(value: dt.date, text: str) -> str:

@@ -208,7 +208,7 @@ def _extreme(name: str, pick: Callable[..., Value]) -> Function:
 
     def evaluate(*values: Value) -> Value:
         present = [v for v in values if v is not None]
-        return pick(present) if present else None
+        return reduce(pick, present) if present else None
 
     return Function(
         name,

@@ -189,10 +189,7 @@ def _round_rule(facts: tuple[Facts, ...]) -> Facts:
 def round_half_away(value: float, digits: int = 0) -> float:
     """Round half away from zero, as the engine does on binary64 (its overflows included)."""
     factor = 10.0 ** abs(digits)
-    if digits < 0:
-        rounded = _nearest(value / factor) * factor
-        return rounded if math.isfinite(rounded) else 0.0
-    rounded = _nearest(value * factor) / factor
+    rounded = _nearest(value / factor) * factor if digits < 0 else _nearest(value * factor) / factor
     return rounded if math.isfinite(rounded) else value
 
 
@@ -427,8 +424,8 @@ FUNCTIONS = (
         "clamp",
         3,
         3,
-        _clamp_rule,
-        lambda v, lo, hi: min(max(v, lo), hi),
+        checked("clamp", dict.fromkeys(range(3), NUMBERS), _clamp_rule),
+        lambda v, lo, hi: hi if v != v else min(max(v, lo), hi),
         _clamp_render,
         frozenset({1, 2}),
         family="internal",
