@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from functools import reduce
 
 from sandbox.catalogue import UNBOUNDED, Kind, Range
 from sandbox.errors import Code, refuse

@@ -274,11 +274,16 @@ def _power(a: Value, b: Value) -> Value:
         return math.copysign(math.inf, a) if b % 2 else math.inf
 
 
+def _within(value: Fraction, lo: Fraction | None, hi: Fraction | None) -> Fraction:
+    value = value if lo is None else max(value, lo)
+    return value if hi is None else min(value, hi)
+
+
 def _clamp_rule(facts: tuple[Facts, ...]) -> Facts:
     lo, hi = facts[1].range.lo, facts[2].range.hi
     own = facts[0].range
-    low = lo if own.lo is None or (lo is not None and lo > own.lo) else own.lo
-    high = hi if own.hi is None or (hi is not None and hi < own.hi) else own.hi
+    low = lo if own.lo is None else _within(own.lo, lo, hi)
+    high = hi if own.hi is None else _within(own.hi, lo, hi)
     return Facts(facts[0].kind, facts[0].nullable, Range(low, high), facts[0].scale)
 
 
