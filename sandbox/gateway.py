@@ -153,6 +153,11 @@ class Gateway:
         self._twin.close()
         self.database.close()
 
+    def _spill(self) -> Path:
+        """Where workers may write what does not fit into memory; private, like all of the home."""
+        self.home.spill.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self.home.spill
+
     def _bureau(self, person: Person) -> None:
         if person.role != BUREAU:
             raise refuse(Code.ROLE)
@@ -231,6 +236,8 @@ class Gateway:
             memory_mb=worker.memory_mb,
             threads=worker.threads,
             timeout_s=worker.timeout_s,
+            spill=self._spill(),
+            spill_mb=worker.spill_mb,
         )
         context = Context(
             grant=grant,

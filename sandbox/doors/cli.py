@@ -6,6 +6,8 @@ Start reading at ``cli_base``: what every command shares.  docs/cli.md lists com
 from __future__ import annotations
 
 import importlib
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -65,6 +67,9 @@ def demo(
 
 def main() -> None:
     """The entry point.  Commands end in words by themselves; this fence is around typer's own work."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever the locale: both languages, and CSV, are UTF-8
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         with guarded(terminal_of(None)):
             app()

@@ -25,8 +25,8 @@ _HEAD: Final = """\
 # Refusal codes 拒绝代码
 
 Every refusal carries one code for each of its reasons, the same at every door. A code is never reused or
-renumbered. HTTP sends the status of the first reason, the command line exits with its exit code; `…` stands for
-what the reason names. Made by `python -m sandbox.doors.reference > docs/errors.md`; a test compares.
+renumbered. HTTP sends the status of the first reason, the command line exits with its exit code; `…` stands
+for what the reason names. Made by `python -m sandbox.doors.reference > docs/errors.md`; a test compares.
 """
 
 

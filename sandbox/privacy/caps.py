@@ -42,7 +42,7 @@ from typing import Final
 
 _DEVIATIONS: Final = 1.96  # a 95 % half-width in standard deviations (1.96 Gaussian, 2.1 Laplace)
 _REJECTED: Final = 3.84  # 95 % point of chi-square with one degree of freedom
-_RATIOS: Final = tuple(i / 40 for i in range(4, 37))  # 0.1 to 0.9
+_RATIOS: Final = tuple(i / 40 for i in range(4, 27))  # 0.1 to 0.65, Pareto index 1.24: a finite mean
 _HIDDEN_RATIO: Final = 0.6
 _HIDDEN_DEVIATIONS: Final = 1.645
 _ENDED: Final = 0.05  # a tail ends where fewer units than this are expected beyond

@@ -258,18 +258,19 @@ def _window(relation: Window) -> Carried:
     below = _carry(relation.input)
     width, wider = len(relation.input.fields), len(below.relation.fields)
     wins = list(relation.wins)
-    margins = dict(below.margins)
-    found: list[tuple[int, Tokens, int | None]] = []
+    known = {i: (m.tokens, _place(m.column)) for i, m in below.margins.items()}
+    found: dict[int, tuple[Tokens, Expr | None]] = {}
     for i, win in enumerate(relation.wins):
         noisy = margin_of(win.args[0], below.margins) if win.args else None
         if noisy is None:
             continue
-        half = _window_width(win, noisy[0])
-        at = None
+        rooted = below.alone and win.name in ("sum", "avg")
+        half = _window_width(win, noisy[0], rooted=rooted)
+        found[width + i] = (noisy[1], None)
         if half is not None:
-            at = wider + len(wins)
+            at = Col(wider + len(wins))
+            found[width + i] = (noisy[1], _root(at) if rooted else _known(at))
             wins.append(half)
-        found.append((width + i, noisy[1], at))
     fields = (
         *below.relation.fields,
         *relation.fields[width:],
@@ -277,35 +278,39 @@ def _window(relation: Window) -> Carried:
     )
     rebuilt = Window(below.relation, tuple(wins), fields, None)
     order = [*range(width), *(wider + i for i in range(len(relation.wins)))]
-    return _reordered(rebuilt, relation, order, margins, found, below.alone)
+    # A window repeats one row's noise in others.
+    return _reordered(rebuilt, relation, order, known | found, alone=below.alone and not found)
+
+
+def _place(column: int | None) -> Expr | None:
+    return None if column is None else Col(column)
 
 
 def _reordered(
     rebuilt: Relation,
     relation: Window,
     order: list[int],
-    margins: dict[int, Margin],
-    found: list[tuple[int, Tokens, int | None]],
+    found: dict[int, tuple[Tokens, Expr | None]],
+    *,
     alone: bool,
 ) -> Carried:
     """Put the fields back where the parents know them, with margins behind."""
     placed: dict[int, Margin] = {}
-    sources = [(i, m.tokens, m.column) for i, m in margins.items()] + found
-    for index, tokens, column in sources:
-        at = None
-        if column is not None:
-            at = len(order)
-            order.append(column)
-        placed[index] = Margin(at, tokens)
-    fields = tuple(relation.fields[i] if i < len(relation.fields) else _hidden() for i in range(len(order)))
-    return Carried(Project(rebuilt, tuple(Col(i) for i in order), fields, None), placed, alone)
+    exprs: list[Expr] = [Col(i) for i in order]
+    for index, (tokens, width) in found.items():
+        placed[index] = Margin(None if width is None else len(exprs), tokens)
+        if width is not None:
+            exprs.append(width)
+    fields = tuple(relation.fields[i] if i < len(relation.fields) else _hidden() for i in range(len(exprs)))
+    return Carried(Project(rebuilt, tuple(exprs), fields, None), placed, alone)
 
 
 def _hidden() -> Field:
     return Field("", Facts(Kind.DOUBLE, True), hidden=True)
 
 
-def _window_width(win: Win, width: Expr | None) -> Win | None:
+def _window_width(win: Win, width: Expr | None, *, rooted: bool) -> Win | None:
+    """The window function that carries the half-width (``rooted``: as a square, summed)."""
     if width is None or win.name not in (
         "sum",
         "avg",
@@ -317,7 +322,9 @@ def _window_width(win: Win, width: Expr | None) -> Win | None:
         "last_value",
     ):
         return None
-    # Sums in windows are reused beside their own parts: linear addition is the safe bound.
+    width = Call("coalesce", (width, UNKNOWN))
+    if rooted:
+        width = Call("mul", (width, width))
     name = "max" if win.name == "min" else win.name
     return replace(win, name=name, args=(width, *win.args[1:]))
 

@@ -35,6 +35,7 @@ from sandbox.sql.expressions import (
 from sandbox.sql.facts import facts_of, literal_facts
 from sandbox.sql.functions.dates import day_values
 from sandbox.sql.functions.logic import comparable, union
+from sandbox.sql.narrow import narrowed
 from sandbox.sql.relation import (
     Aggregate,
     Distinct,
@@ -147,7 +148,7 @@ def filter_(input_: Relation, predicate: Expr) -> Relation:
         return input_
     if facts_of(predicate, facts(input_)).kind is not Kind.BOOLEAN:
         raise refuse(Code.TYPE, "WHERE", "a condition is true or false", "条件须为布尔值")
-    return Filter(input_, predicate, input_.fields, input_.privacy)
+    return Filter(input_, predicate, narrowed(input_.fields, predicate), input_.privacy)
 
 
 def project(input_: Relation, named: Sequence[tuple[str, Expr]]) -> Relation:

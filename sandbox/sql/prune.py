@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sandbox.sql.expressions import agg_exprs, columns, map_agg, map_win, remap, win_exprs
+from sandbox.sql.narrow import narrowed
 from sandbox.sql.relation import (
     Aggregate,
     Distinct,
@@ -43,8 +44,9 @@ def _prune(relation: Relation, needed: frozenset[int]) -> tuple[Relation, Places
         case Filter():
             below, places = _prune(relation.input, wanted | columns(relation.predicate))
             predicate = remap(relation.predicate, places.__getitem__)
+            left = narrowed(below.fields, predicate)
             return replace(
-                relation, input=below, predicate=predicate, fields=below.fields, privacy=below.privacy
+                relation, input=below, predicate=predicate, fields=left, privacy=below.privacy
             ), places
         case Project():
             return _project(relation, wanted)

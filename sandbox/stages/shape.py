@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sandbox.model import AnswerColumn
 from sandbox.privacy.explain import predicted
@@ -30,11 +31,13 @@ def split_table(
     """The values, and the half-widths in the same shape (null where there are none)."""
     names = [f"c{i}" for i in range(len(columns))]
     values = [found.column(i) for i in range(len(columns))]
-    margins = [_margin(found, places.get(i)) for i in range(len(columns))]
+    margins = [_margin(found, i, places.get(i)) for i in range(len(columns))]
     return pa.Table.from_arrays(values, names=names), pa.Table.from_arrays(margins, names=names)
 
 
-def _margin(found: pa.Table, place: int | None) -> pa.ChunkedArray:
+def _margin(found: pa.Table, column: int, place: int | None) -> pa.ChunkedArray:
+    """The half-widths of a column; a NULL has none."""
     if place is None:
         return pa.chunked_array([pa.nulls(found.num_rows, pa.float64())])
-    return found.column(place).cast(pa.float64())
+    width = found.column(place).cast(pa.float64())
+    return pc.if_else(pc.is_valid(found.column(column)), width, None)

@@ -3,12 +3,14 @@
 The script is trusted test material.  Tables of the main schema become ``<folder>/corpus/<table>.parquet``;
 what the corpus policy grants to nobody (``hr_notes`` and every other schema) becomes
 ``<folder>/<dataset>/<table>.parquet`` under its own dataset.  Tables of ``ALSO`` are written a second time,
-for the dataset that answers them exactly.
+for the dataset that answers them exactly.  ``without`` names planted values: rows that hold one are deleted,
+which gives the same house a world in which they never were.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
@@ -19,14 +21,14 @@ APART = {"hr_notes": "tenant_b"}
 ALSO = dict.fromkeys(("enterprises", "counties", "sectors"), "corpus_firms")
 
 
-def load(script: Path, folder: Path) -> dict[str, Path]:
+TABLES = "SELECT schema_name, table_name FROM duckdb_tables() ORDER BY ALL"
+
+
+def load(script: Path, folder: Path, without: Iterable[str | float] = ()) -> dict[str, Path]:
     """Export all tables of ``script`` below ``folder``; return the file of each ``dataset.table``."""
     files: dict[str, Path] = {}
-    with duckdb.connect() as connection:
-        connection.execute(script.read_text(encoding="utf-8"))
-        for schema, table in connection.execute(
-            "SELECT schema_name, table_name FROM duckdb_tables() ORDER BY ALL"
-        ).fetchall():
+    with database(script, without) as connection:
+        for schema, table in connection.execute(TABLES).fetchall():
             rows = connection.sql(f'FROM "{schema}"."{table}"').to_arrow_table()
             for dataset in _datasets(schema, table):
                 path = folder / dataset / f"{table}.parquet"
@@ -34,6 +36,26 @@ def load(script: Path, folder: Path) -> dict[str, Path]:
                 pq.write_table(rows, path)
                 files[f"{dataset}.{table}"] = path
     return files
+
+
+def database(script: Path, without: Iterable[str | float] = ()) -> duckdb.DuckDBPyConnection:
+    """The tables of ``script`` in memory, without the rows that hold a planted value."""
+    connection = duckdb.connect()
+    connection.execute(script.read_text(encoding="utf-8"))
+    planted = list(without)
+    for schema, table in connection.execute(TABLES).fetchall() if planted else []:
+        name = f'"{schema}"."{table}"'
+        for column, kind, *_ in connection.execute(f"DESCRIBE {name}").fetchall():
+            values = [v for v in planted if isinstance(v, str) == (kind == "VARCHAR")]
+            if values and kind in {"VARCHAR", "DOUBLE", "BIGINT", "INTEGER"}:
+                marks = ", ".join("?" * len(values))
+                connection.execute(f'DELETE FROM {name} WHERE "{column}"::{_wide(kind)} IN ({marks})', values)
+    return connection
+
+
+def _wide(kind: str) -> str:
+    """A type in which every planted value of its sort can be compared."""
+    return "VARCHAR" if kind == "VARCHAR" else "DOUBLE"
 
 
 def _datasets(schema: str, table: str) -> list[str]:

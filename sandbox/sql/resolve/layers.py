@@ -206,8 +206,10 @@ def _window_call(function: exp.Expr, reader: Reader) -> tuple[str, tuple[Expr, .
         offset = function.args.get("offset")
         if offset is not None:
             args.append(_constant_offset(reader.read(offset)))
+        if rank in ("ntile", "lag", "lead", "first_value", "last_value") and not args:
+            raise refuse(Code.ARGUMENT, rank, "give it the right number of arguments", "参数个数不正确")
         if rank == "ntile":
-            args = [_constant_offset(args[0])]
+            args = [_constant_offset(args[0], least=1)]
         return rank, tuple(args)
     agg = read_aggregate(function, reader) if is_aggregate(function) else None
     if (
@@ -220,8 +222,8 @@ def _window_call(function: exp.Expr, reader: Reader) -> tuple[str, tuple[Expr, .
     return agg.name, () if agg.arg is None else (agg.arg,)
 
 
-def _constant_offset(expr: Expr) -> Expr:
-    if not isinstance(expr, Literal) or not isinstance(expr.value, int) or not 0 <= expr.value <= 10_000:
+def _constant_offset(expr: Expr, least: int = 0) -> Expr:
+    if not isinstance(expr, Literal) or not isinstance(expr.value, int) or not least <= expr.value <= 10_000:
         raise refuse(Code.ARGUMENT, "OVER", "give it a constant number", "请使用常数")
     return expr
 

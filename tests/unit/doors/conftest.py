@@ -1,0 +1,186 @@
+"""A gateway small enough to see through, for what the doors do with whatever a gateway says."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pytest
+
+from sandbox.catalogue import Catalogue, Kind
+from sandbox.doors.http import App, create_app
+from sandbox.errors import Code, Reason, refuse
+from sandbox.model import (
+    Answer,
+    AnswerColumn,
+    Balance,
+    Derivation,
+    Explained,
+    Person,
+    Price,
+    Refused,
+    Request,
+    Words,
+)
+from sandbox.policy.documents import Grant
+from sandbox.policy.effective import effective
+from sandbox.policy.load import load
+from sandbox.store.accounts import Accounts
+from sandbox.store.audit import AuditLog, Event, LogFilter, Page
+from sandbox.store.database import Database
+from sandbox.store.freezes import Freeze, Freezes, Scope
+
+NOW = dt.datetime(2026, 3, 4, 22, 0, 0, tzinfo=dt.UTC)
+SECRET = "value-that-must-not-leave"
+POLICIES = Path(__file__).parents[3] / "policies"
+
+COLUMNS = (
+    AnswerColumn("city", Kind.STRING, noisy=False),
+    AnswerColumn("n", Kind.INTEGER, noisy=True, predicted="120"),
+    AnswerColumn("n_margin", Kind.DECIMAL, noisy=False),
+)
+GUARANTEE = (Words("差分隐私", "differentially private"),)
+TREE = Derivation("query", (("epsilon", "0.5"),), (Derivation("release"),))
+PRICE = Price(Fraction(1, 2), 5_000_000, "zcdp", free=False)
+
+
+def example(request: str = "r1", *, price: Price | None = PRICE) -> Answer:
+    """An answer with everything that is awkward: wide integers, NULL, quotes, decimals, a taken name."""
+    table = pa.table(
+        {
+            "c0": pa.array(["太原", 'a "b", c', None]),
+            "c1": pa.array([Decimal(4567), Decimal(12345678901234567890), Decimal(-3)], pa.decimal128(38, 0)),
+            "c2": pa.array([Decimal("1.10"), None, Decimal("0.30")], pa.decimal128(10, 2)),
+        }
+    )
+    margins = pa.table(
+        {
+            "c0": pa.nulls(3, pa.float64()),
+            "c1": pa.array([118.2, float("inf"), 1.31]),
+            "c2": pa.nulls(3, pa.float64()),
+        }
+    )
+    timings = (("parse", 0.0123), ("plan", 0.004), ("execute", 1.5), ("protect", 0.2))
+    return Answer(
+        request, "G-1", "dp", "med@s1", COLUMNS, table, margins, price, TREE, GUARANTEE, (), 7, timings
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    grant: Grant
+    catalogue: Catalogue
+    snapshots: tuple[tuple[str, str], ...]
+
+
+class SimpleGateway:
+    """Says what the first word of the query asks for, and remembers what it was asked."""
+
+    def __init__(self, database: Database) -> None:
+        self._log = AuditLog(database)
+        self._freezes = Freezes(database)
+        self.asked: list[Request] = []
+        self.filters: list[LogFilter] = []
+
+    def query(self, request: Request) -> Answer | Refused:
+        self.asked.append(request)
+        word = request.sql.split(" ", 1)[0]
+        if word == "boom":
+            raise RuntimeError(SECRET)
+        if word == "unknown":
+            use = Reason(Code.USE, "age", "a", "b", "p.age", "use")
+            return Refused(request.id, (Reason(Code.UNKNOWN_COLUMN, "x"), use))
+        if word == "quota":
+            return Refused(request.id, (Reason(Code.QUOTA, "500 a day"),))
+        return example(request.id, price=None if word == "exact" else PRICE)
+
+    def explain(self, request: Request) -> Explained | Refused:
+        self.asked.append(request)
+        if request.sql.startswith("unknown"):
+            return Refused(request.id, (Reason(Code.UNKNOWN_TABLE, request.sql[8:]),))
+        return Explained(request.id, request.grant, "dp", PRICE, COLUMNS, TREE, GUARANTEE)
+
+    def catalog(self, person: Person) -> tuple[View, ...]:
+        documents = load([POLICIES])
+        return tuple(
+            View(g, effective(g, documents.datasets, {}), (("med", "s1"),)) for g in documents.grants
+        )
+
+    def budget(self, person: Person) -> tuple[Balance, ...]:
+        return (
+            Balance("G-1/person", "zcdp", 5, 100, 0.5, 8.0, 1e-7),
+            Balance("x/p", "pure", 0, 0, 0.0, 0.0, 0.0),
+        )
+
+    def log(self, person: Person, filter: LogFilter) -> Page:
+        self.filters.append(filter)
+        self._log.append(
+            Event.REFUSAL, time=NOW, request="r0", person=person.name, decision="refused", codes=["DS-202"],
+            nano=1200, text="SELECT  1\n" + "x" * 200, payload={"a": 1},
+        )  # fmt: skip
+        return self._log.entries(filter)
+
+    def freeze(self, person: Person, scope: Scope, target: str, reason: str) -> Freeze:
+        if person.role != "bureau":
+            raise refuse(Code.ROLE)
+        return self._freezes.freeze(scope, target, reason, person.name, NOW)
+
+    def lift(self, person: Person, id: int) -> Freeze:
+        return self._freezes.lift(id, person.name, NOW)
+
+    def close(self) -> None:
+        self.asked.clear()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(tmp_path / "store.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def gateway(database: Database) -> SimpleGateway:
+    return SimpleGateway(database)
+
+
+class Client:
+    """A client of the real application, one request at a time, without a socket."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self.headers: dict[str, str] = {}
+
+    def request(self, method: str, path: str, **rest: Any) -> httpx.Response:
+        return asyncio.run(self._send(method, path, rest))
+
+    def get(self, path: str, **rest: Any) -> httpx.Response:
+        return self.request("GET", path, **rest)
+
+    def post(self, path: str, **rest: Any) -> httpx.Response:
+        return self.request("POST", path, **rest)
+
+    async def _send(self, method: str, path: str, rest: dict[str, Any]) -> httpx.Response:
+        transport = httpx.ASGITransport(self._app)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://sandbox", headers=self.headers
+        ) as http:
+            return await http.request(method, path, **rest)
+
+
+@pytest.fixture
+def client(database: Database, gateway: SimpleGateway) -> Client:
+    """A client with the token of an analyst."""
+    accounts = Accounts(database)
+    token = accounts.issue(Person("li", "analyst", "operator-a"), "test", NOW)
+    opened = Client(create_app(gateway, accounts, lambda: NOW))
+    opened.headers["authorization"] = f"Bearer {token}"
+    return opened
