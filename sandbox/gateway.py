@@ -143,8 +143,17 @@ class Gateway:
         key = _stamp(self.home.policies.rglob("*.yaml"))
         with self._lock:
             if self._documents is None or self._documents[0] != key:
-                self._documents = (key, load([self.home.policies]))
+                self._documents = (key, self._load())
             return self._documents[1]
+
+    def _load(self) -> Documents:
+        """The documents; who asks a question learns that they are broken, not where their files are."""
+        try:
+            return load([self.home.policies])
+        except Refusal:
+            hint = "ask the bureau to run `sandbox policy check`"
+            zh = "请主管部门执行 sandbox policy check"
+            raise refuse(Code.DOCUMENT, "the documents in force", hint, zh) from None
 
     def close(self) -> None:
         """End the workers and close the store."""

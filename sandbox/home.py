@@ -114,10 +114,6 @@ class Home:
         """Where workers may write what does not fit into their memory."""
         return self.data / "spill"
 
-    def over(self, policies: Path) -> Home:
-        """The same home with its documents taken from another folder."""
-        return replace(self, settings=replace(self.settings, policies=str(policies.absolute())))
-
 
 def default_path() -> Path:
     """``$SANDBOX_HOME`` if set, else ``./var/sandbox``."""

@@ -107,9 +107,9 @@ def run_cases(
     if not found:
         hint = f"name files, or folders that hold *{QUERIES_SUFFIX}"
         raise refuse(Code.REQUEST, "no cases here", hint, f"请给出含 *{QUERIES_SUFFIX} 的目录或文件")
-    gateway = open_gateway(here)
+    documents, gateway = load([here.policies]), open_gateway(here)
     try:
-        outcomes = [_run(gateway, case, load([here.policies])) for case in found]
+        outcomes = [_run(gateway, case, documents) for case in found]
     finally:
         gateway.close()
     _report(terminal, outcomes)

@@ -6,6 +6,8 @@ Uvicorn's own access log is off: it would print query strings.  ``http_shield`` 
 from __future__ import annotations
 
 import logging
+import signal
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -56,8 +58,16 @@ def serve(home: Home, gateway: Gateway, host: str | None = None, port: int | Non
     """Serve until interrupted, then let running requests end and close gateway and store."""
     logging.captureWarnings(True)
     database = Database(home.store)
+    # Once it has ended, uvicorn raises the signal again; that must not cut off what follows.
+    before = {number: signal.signal(number, _ended) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         server(home, gateway, Accounts(database), host, port).run()
     finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
         gateway.close()
         database.close()
+
+
+def _ended(number: int, frame: FrameType | None) -> None:
+    """The signal was heard by uvicorn already."""

@@ -27,12 +27,12 @@ def forbidden_values(reply: Reply, case: Case, canaries: Canaries) -> list[str]:
     told += [f"{k}: {v}" for k, v in reply.headers.items()]
     for value in dict.fromkeys(numbers):
         shown = _shown(value)
-        echo = re.search(_alone(shown), reply.sql) is not None
+        echo = re.search(alone(shown), reply.sql) is not None
         if any(number(c) == Fraction(shown) for row in reply.rows for c in row) and not (
             echo and value not in case.must_not_contain
         ):
             found.append(f"cell {shown}")
-        if not echo and any(re.search(_alone(shown), text) for text in (*told, *reply.other_forms)):
+        if not echo and any(re.search(alone(shown), text) for text in (*told, *reply.other_forms)):
             found.append(f"text {shown}")
     return found + _ids(reply, canaries)
 
@@ -47,8 +47,8 @@ def _shown(value: float | str) -> str:
     return f"{value:g}" if isinstance(value, int) and value < 10**6 else repr(value)
 
 
-def _alone(shown: str) -> str:
-    """The number as a token of its own."""
+def alone(shown: str) -> str:
+    """A pattern of the number as a token of its own."""
     return rf"(?<![\d.]){re.escape(shown)}(?![\d]|\.\d)"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sandbox.catalogue import Kind
 from sandbox.sql.compile.expressions import compile_expr, render_literal, text_literal
 from sandbox.sql.compile.ordering import sort_texts
-from sandbox.sql.expressions import Agg, Expr, Facts, Frame, Literal, Win
+from sandbox.sql.expressions import Agg, Expr, Facts, Frame, Literal, Sort, Win
 from sandbox.sql.facts import facts_of
 
 RANKS = frozenset({"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead"})
@@ -33,7 +33,8 @@ def aggregate_text(
         case "count_star":
             text = f"count(*){kept}"
         case "string_agg":
-            return f"string_agg({arg}, {text_literal(agg.option)} ORDER BY {arg}){kept}"
+            order = _order([Sort(agg.arg)] if agg.arg is not None else [], inputs, columns)
+            return f"string_agg({arg}, {text_literal(agg.option)}{order}){kept}"
         case "sum" if _integer(agg.arg, inputs):
             text = f"CAST(sum({arg}){kept} AS DOUBLE)"
         case name:
@@ -64,9 +65,14 @@ def _extreme(agg: Agg, inputs: Sequence[Facts], columns: Sequence[str], conditio
     assert agg.arg is not None
     assert agg.by is not None
     arg, by = compile_expr(agg.arg, inputs, columns), compile_expr(agg.by, inputs, columns)
-    direction = "DESC" if agg.name == "arg_max" else "ASC"
+    order = _order([Sort(agg.by, agg.name == "arg_max"), Sort(agg.arg)], inputs, columns)
     kept = _filter([*conditions, f"{arg} IS NOT NULL", f"{by} IS NOT NULL"])
-    return f"first({arg} ORDER BY {by} {direction}, {arg}){kept}"
+    return f"first({arg}{order}){kept}"
+
+
+def _order(by: list[Sort], inputs: Sequence[Facts], columns: Sequence[str]) -> str:
+    items = sort_texts(by, inputs, columns, ties=False)
+    return f" ORDER BY {', '.join(items)}" if items else ""
 
 
 def window_text(win: Win, inputs: Sequence[Facts], columns: Sequence[str]) -> str:

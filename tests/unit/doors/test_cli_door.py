@@ -290,6 +290,18 @@ def simple(home: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleGateway:
     return gateway
 
 
+def test_broken_documents_deny_without_naming_files(home: Path) -> None:
+    broken = home / "policies" / "broken.yaml"
+    broken.write_text("kind: nonsense\n", encoding="utf-8")
+    try:
+        result = ask("query", COUNT)
+        assert result.exit_code == 16
+        assert "broken.yaml" not in result.output
+        assert "broken.yaml" in run("policy", "check").stderr
+    finally:
+        broken.unlink()
+
+
 def test_an_accident_is_a_code_and_no_text(simple: SimpleGateway) -> None:
     result = ask("query", f"boom {SECRET}")
     assert result.exit_code == 19

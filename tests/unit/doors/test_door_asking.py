@@ -40,9 +40,9 @@ def test_only_an_absent_epsilon_means_the_default() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "null", "true", "false", "NaN", "Infinity", "-Infinity", "1e-320", "1e308", "1e999", "5E-1", "-1", "-0",
-        "0", "20.0000001", "21", "0.0000001", "1" * 5000, '"1_0"', '"1.0; DROP"', '" 1"', '"+1"', '"0x1"', '""',
-        '"１"', "[0.5]", '{"a": 1}', "[NaN]",
+        "null", "true", "false", "NaN", "Infinity", "-Infinity", "1e-320", "1e308", "1e999", "5E-1", "-1",
+        "-0", "0", "20.0000001", "21", "0.0000001", "1" * 5000, '"1_0"', '"1.0; DROP"', '" 1"', '"+1"',
+        '"0x1"', '""', '"１"', "[0.5]", '{"a": 1}', "[NaN]",
     ],
 )  # fmt: skip
 def test_any_other_epsilon_is_refused_as_an_epsilon(text: str) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -43,6 +46,21 @@ def test_it_serves_over_http_and_stops(tmp_path: Path, database: Database, gatew
         for name, handlers in kept.items():
             logging.getLogger(name).handlers[:] = handlers
     assert not thread.is_alive()
+
+
+def test_a_signal_ends_the_command_in_order(tmp_path: Path) -> None:
+    home = create_home(tmp_path / "home")
+    Database(home.store).close()
+    words = [sys.executable, "-c", "from sandbox.doors.cli import main; main()", "serve", "--port", "0"]
+    with subprocess.Popen([*words, "--home", str(home.path)], stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        for line in child.stderr:
+            if "Uvicorn running" in line:
+                break
+        child.send_signal(signal.SIGTERM)
+        rest = child.stderr.read()
+    assert child.returncode == 0, rest
+    assert "Traceback" not in rest
 
 
 def _port(running: uvicorn.Server) -> int:
