@@ -42,11 +42,10 @@ Group = tuple[Scalar, ...]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The caps in force, and for each measure whether an interval can be stated."""
+    """The cap in force for each measure, and an upper estimate of what clipping at it removes."""
 
     caps: tuple[int, ...]
     excess: tuple[float, ...]
-    stated: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +63,21 @@ def searched(release: Release) -> tuple[tuple[int, tuple[int, ...]], ...]:
 
 
 def bounds(release: Release, parts: Spend, counts: Mapping[tuple[int, int], int]) -> Bounds:
-    """Choose caps from exact histograms ``counts[measure, bin]``, which are noised first."""
+    """Choose caps from exact histograms ``counts[measure, bin]``, which are noised first.
+
+    Where too few units stand out of the histogram's noise, the declared cap holds: much noise, but an
+    honest interval, instead of a guess that clips everything away.
+    """
     found: dict[int, Cap] = {}
     for j, bins in searched(release):
         mechanism = search_noise(parts, j)
         noisy = mechanism.draw([counts.get((j, b), 0) for b in range(len(bins))])
         found[j] = choose(bins, noisy, mechanism.half_width(), _width_at(parts, j))
-    caps, excess, stated = [], [], []
-    for j, measure in enumerate(release.measures):
-        cap = found.get(j, Cap(measure.upper, 0.0, True))
-        caps.append(cap.value)
-        excess.append(cap.excess)
-        stated.append(cap.visible)
-    return Bounds(tuple(caps), tuple(excess), tuple(stated))
+    chosen = [
+        found[j] if j in found and found[j].visible else Cap(measure.upper, 0.0, True)
+        for j, measure in enumerate(release.measures)
+    ]
+    return Bounds(tuple(c.value for c in chosen), tuple(c.excess for c in chosen))
 
 
 def _width_at(parts: Spend, j: int) -> Callable[[int], float]:
@@ -136,14 +137,14 @@ def _measure(
     j: int,
     totals: Sequence[tuple[int, ...]],
     noisy_units: list[int],
-) -> tuple[list[int], float | None]:
+) -> tuple[list[int], float]:
     if j == parts.shared:
         return noisy_units, selection_noise(parts, release).half_width()
     mechanism = noise(parts, j, limits.caps[j])
     drawn = mechanism.draw([_held(t[j]) for t in totals])
     scale = float(release.measures[j].scale)
     width = (mechanism.half_width() + limits.excess[j]) * scale + _rounding(release.measures[j])
-    return drawn, width if limits.stated[j] else None
+    return drawn, width
 
 
 def _held(total: int) -> int:
