@@ -67,17 +67,21 @@ class Grammar:
 
     def source(self, depth: int) -> tuple[str, list[tuple[str, str]]]:
         """A FROM clause with its columns (qualified name, kind)."""
+        text, columns = self.item(depth)
+        for _ in range(self.draw(st.integers(0, depth))):
+            other, others = self.item(depth - 1)
+            join = self.pick(("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "SEMI JOIN", "ANTI JOIN"))
+            text = f"{text} {join} {other} ON {self.tie(columns, others)}"
+            columns = columns if join[:4] in ("SEMI", "ANTI") else columns + others
+        return text, columns
+
+    def item(self, depth: int) -> tuple[str, list[tuple[str, str]]]:
         name = self.alias()
         if depth > 0 and self.chance():
             inner = self.query(depth - 1)
             return f"({inner.text}) AS {name}", [(f"{name}.x{i}", k) for i, k in enumerate(inner.kinds)]
         table = self.pick(list(TABLES))
-        text, columns = f"{table} AS {name}", [(f"{name}.{c}", k) for c, k in TABLES[table].items()]
-        if depth == 0 or self.chance():
-            return text, columns
-        other, others = self.source(depth - 1)
-        join = self.pick(("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"))
-        return f"{text} {join} {other} ON {self.tie(columns, others)}", columns + others
+        return f"{table} AS {name}", [(f"{name}.{c}", k) for c, k in TABLES[table].items()]
 
     def tie(self, left: list[tuple[str, str]], right: list[tuple[str, str]]) -> str:
         keys = [(a, b) for a, k in left for b, m in right if k == m == "int"]

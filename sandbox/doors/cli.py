@@ -62,7 +62,7 @@ def demo(
     terminal = terminal_of(lang)
     path = home if home is not None else default_path()
     here = open_home(path) if (path / SETTINGS_FILE).exists() else create_home(path)
-    run(here, once=once, residents=residents, console=terminal.out)
+    run(here, once=once, residents=residents, console=terminal.out, spoken=terminal.spoken)
 
 
 def main() -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
 
 from sandbox.doors import wire
 from sandbox.doors.cli_base import (
@@ -26,14 +23,14 @@ from sandbox.doors.cli_base import (
     utc_now,
 )
 from sandbox.doors.cli_people import people, show_token
+from sandbox.doors.ingesting import progress_bar, show_ingested
 from sandbox.doors.terminal import Terminal
 from sandbox.errors import Code, refuse
 from sandbox.home import create_home, default_path
 from sandbox.model import Person, Words
 from sandbox.policy.documents import Dataset
 from sandbox.policy.load import load
-from sandbox.snapshot import Ingested, Progress, ingest
-from sandbox.snapshot.manifest import ReasonCount
+from sandbox.snapshot import ingest
 from sandbox.store.accounts import Accounts
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.database import Database
@@ -93,11 +90,11 @@ def ingest_dataset(
         if rule is None:
             raise refuse(Code.NOT_FOUND, f"dataset {dataset}")
         files = _files(rule, source or [], sources or here.sources / dataset)
-        with _bar(terminal) as progress:
+        with progress_bar(terminal) as progress:
             done = ingest(rule, files, here.snapshots, now=utc_now(), progress=progress)
         manifest, bad = done.manifest, done.quarantine.rows
         found.note(Event.INGEST, dataset=dataset, snapshot=manifest.id, quarantined=bad)
-    _ingested(terminal, done)
+    show_ingested(terminal, done)
 
 
 def _files(rule: Dataset, given: list[str], folder: Path) -> Mapping[str, Path]:
@@ -113,77 +110,6 @@ def _files(rule: Dataset, given: list[str], folder: Path) -> Mapping[str, Path]:
         if there is not None:
             found[name] = there
     return found
-
-
-@contextmanager
-def _bar(terminal: Terminal) -> Iterator[Progress | None]:
-    """A progress bar on stderr while a terminal watches."""
-    if terminal.as_json:
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=terminal.err, transient=True) as bars:
-        task = bars.add_task("", total=None)
-
-        def progress(stage: str, table: str, done: int, total: int) -> None:
-            words = _STAGES.get(stage, Words(stage, stage))
-            text = f"{terminal.say(words)} {table}".rstrip()
-            bars.update(task, description=text, completed=done, total=total)
-
-        yield progress
-
-
-_STAGES: Final = {
-    "read": Words("读取", "read"),
-    "check": Words("校验", "check"),
-    "units": Words("隐私单元编号", "number units"),
-    "write": Words("写入", "write"),
-    "cube": Words("计算网格", "cube"),
-    "hash": Words("校验和", "hash"),
-}
-
-
-def _ingested(terminal: Terminal, done: Ingested) -> None:
-    manifest = done.manifest
-    if terminal.as_json:
-        terminal.json({"dataset": manifest.dataset, "snapshot": manifest.id, "tables": _counts(done)})
-        return
-    terminal.lines(
-        [Words(f"已发布 {manifest.dataset} {manifest.id}", f"published {manifest.dataset} {manifest.id}")],
-        "bold",
-    )
-    heads = [terminal.say(w) for w in (Words("表", "table"), Words("读入", "in"), Words("发布", "published"))]
-    heads += [terminal.say(w) for w in (Words("隔离", "quarantined"), Words("原因", "reasons"))]
-    rows = (
-        [t.name, f"{t.rows_in:,}", f"{t.published:,}", f"{t.quarantined:,}", _reasons(t.reasons)]
-        for t in done.quarantine.tables
-    )
-    terminal.table(heads, rows, frozenset({1, 2, 3}))
-    for table in done.quarantine.tables:
-        if table.cube is not None:
-            live, gone = f"{table.cube.surviving:,}", f"{table.cube.withheld:,}"
-            zh, en = (
-                f"{table.name} 网格：{live} 格发布，{gone} 格不发布",
-                f"{table.name} grid: {live} cells, {gone} withheld",
-            )
-            terminal.lines([Words(zh, en)])
-
-
-def _reasons(reasons: tuple[ReasonCount, ...]) -> str:
-    return ", ".join(f"{r.reason} {r.column}".rstrip() + f": {r.rows:,}" for r in reasons)
-
-
-def _counts(done: Ingested) -> list[wire.Json]:
-    return [
-        {
-            "name": t.name,
-            "rows_in": t.rows_in,
-            "published": t.published,
-            "quarantined": t.quarantined,
-            "reasons": [{"reason": r.reason, "column": r.column, "rows": r.rows} for r in t.reasons],
-        }
-        for t in done.quarantine.tables
-    ]
 
 
 def freeze(
