@@ -18,8 +18,17 @@ KINDS = ("int", "real", "text", "date", "time", "bool")
 TABLES: dict[str, dict[str, str]] = {
     "people": {"pid": "int", "age": "int", "city": "text", "born": "date", "member": "bool"},
     "visits": {"person": "int", "fee": "real", "code": "text", "at": "time", "n": "int"},
-    "rates": {"k": "int", "big": "big", "w": "frac", "q": "real", "t": "text", "day": "date", "moment": "time", "flag": "bool"},
-}  # fmt: skip
+    "rates": {
+        "k": "int",
+        "big": "big",
+        "w": "frac",
+        "q": "real",
+        "t": "text",
+        "day": "date",
+        "moment": "time",
+        "flag": "bool",
+    },
+}
 CONSTANTS = {
     "int": ("0", "1", "-3", "50", "NULL"),
     "big": ("0", "9007199254740993"),
@@ -150,7 +159,10 @@ class Grammar:
     def column(self, columns: list[tuple[str, str]], kinds: Sequence[str] = ()) -> tuple[str, str]:
         fit = [(n, k) for n, k in columns if not kinds or k in kinds]
         kind = kinds[0] if kinds else "int"
-        return self.pick(fit) if fit else (self.pick([c for c in CONSTANTS[kind] if c != "NULL"]), kind)  # type: ignore[no-any-return]
+        if not fit:
+            return self.pick([c for c in CONSTANTS[kind] if c != "NULL"]), kind
+        name, found = self.pick(fit)
+        return name, found
 
     def windowed(self, depth: int) -> Query:
         source, columns = self.source(depth)
@@ -161,7 +173,12 @@ class Grammar:
         call, kind = self.window(columns)
         rows = call.startswith(("first_value", "last_value")) or self.chance()
         frame = "" if not order and not rows else self.frame(rows=rows)
-        over = f"{f'PARTITION BY {partition} ' if partition else ''}{f'ORDER BY {order} ' if order else ''}{frame}"
+        parts = (
+            f"PARTITION BY {partition}" if partition else "",
+            f"ORDER BY {order}" if order else "",
+            frame,
+        )
+        over = " ".join(parts)
         return Query(f"SELECT {named([*texts, f'{call} OVER ({over})'])} FROM {source}", [*kinds, kind])
 
     def window(self, columns: list[tuple[str, str]]) -> tuple[str, str]:
@@ -186,7 +203,8 @@ class Grammar:
         ends = ("1 PRECEDING", "CURRENT ROW", "2 FOLLOWING", "UNBOUNDED FOLLOWING")
         if rows:
             return f"ROWS BETWEEN {self.pick(edges)} AND {self.pick(ends)}"
-        return f"RANGE BETWEEN {self.pick(('UNBOUNDED PRECEDING', 'CURRENT ROW'))} AND {self.pick(('CURRENT ROW', 'UNBOUNDED FOLLOWING'))}"
+        start = self.pick(("UNBOUNDED PRECEDING", "CURRENT ROW"))
+        return f"RANGE BETWEEN {start} AND {self.pick(('CURRENT ROW', 'UNBOUNDED FOLLOWING'))}"
 
     def sort(self, columns: list[tuple[str, str]]) -> str:
         down, nulls = self.pick(("", " ASC", " DESC")), self.pick(("", " NULLS FIRST", " NULLS LAST"))
@@ -268,7 +286,11 @@ RULES: dict[str, list[Rule]] = {
         lambda g, s: f"CAST({s['int']()} AS VARCHAR)",
         lambda g, s: f"strftime({s['time']()}, '%Y-%m')",
     ],
-    "date": [*either("date"), lambda g, s: f"CAST({s['time']()} AS DATE)", lambda g, s: f"last_day({s['date']()})"],
+    "date": [
+        *either("date"),
+        lambda g, s: f"CAST({s['time']()} AS DATE)",
+        lambda g, s: f"last_day({s['date']()})",
+    ],
     "time": [
         *either("time"),
         lambda g, s: f"date_trunc('{g.pick(('day', 'week', 'month', 'year'))}', {s['date']()})",
@@ -285,4 +307,4 @@ RULES: dict[str, list[Rule]] = {
         lambda g, s: f"({s['int']()} {g.pick(('', 'NOT '))}IN (0, 3, 50))",
         lambda g, s: f"({s['real']()} BETWEEN 0 AND {s['real']()})",
     ],
-}  # fmt: skip
+}

@@ -115,8 +115,12 @@ PUBLIC_ROWS = rows_of(
 )
 Data = dict[str, list[dict[str, Any]]]
 DATA: st.SearchStrategy[Data] = st.fixed_dictionaries(
-    {PEOPLE.id: PEOPLE_ROWS.map(lambda rows: list({r["pid"]: r for r in rows}.values())), VISITS.id: VISIT_ROWS, PUBLIC.id: PUBLIC_ROWS}
-)  # fmt: skip
+    {
+        PEOPLE.id: PEOPLE_ROWS.map(lambda rows: list({r["pid"]: r for r in rows}.values())),
+        VISITS.id: VISIT_ROWS,
+        PUBLIC.id: PUBLIC_ROWS,
+    }
+)
 
 ARROW = {
     Kind.BOOLEAN: pa.bool_(),

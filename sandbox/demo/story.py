@@ -33,17 +33,20 @@ AIR: Final = "G-FLIGHTS-DP"
 POWER: Final = "G-2025-022"
 HEALTH: Final = "G-2025-017"
 
-FEES: Final = """SELECT p.age_band, COUNT(*) AS claims, AVG(c.total_fee) AS mean_fee
+CLAIMS: Final = """SELECT p.age_band, COUNT(DISTINCT c.person_id) AS patients, COUNT(*) AS claims,
+       1.0 * COUNT(*) / COUNT(DISTINCT c.person_id) AS claims_per_patient
 FROM claim c JOIN person p ON p.person_id = c.person_id
 GROUP BY p.age_band ORDER BY p.age_band"""
-ROUTES: Final = """SELECT origin, dest, COUNT(*) AS flights
-FROM flights GROUP BY origin, dest ORDER BY flights DESC LIMIT 10"""
+SHARES: Final = """SELECT a.name, COUNT(*) AS flights, 100.0 * COUNT(*) / SUM(COUNT(*)) OVER () AS percent
+FROM flights f JOIN airlines a ON a.carrier = f.carrier
+GROUP BY a.name ORDER BY flights DESC LIMIT 8"""
 KWH: Final = """SELECT s.en AS sector, SUM(u.kwh) AS kwh
 FROM usage u JOIN sector s ON s.industry2 = u.industry2
-WHERE u.month = DATE '2025-06-01' GROUP BY s.en ORDER BY kwh DESC LIMIT 8"""
-NOSY: Final = """SELECT name, id_no, settle_date, SUM(total_fee)
-FROM claim c JOIN person p ON p.person_id = c.person_id
-WHERE p.person_id = 'P00000042' GROUP BY name, id_no, settle_date"""
+WHERE u.month >= DATE '2025-06-01' AND u.month < DATE '2025-07-01'
+GROUP BY s.en ORDER BY kwh DESC LIMIT 8"""
+NOSY: Final = """SELECT total_fee, COUNT(*) AS claims
+FROM claim WHERE hospital_id = 'H0007' AND total_fee = 88.5
+GROUP BY total_fee"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,10 @@ class Stage:
 
     def asks(self, person: Person, grant: str, sql: str) -> Request:
         """Show who asks what; the request."""
-        self.terminal.line(f"{person.name} @ {grant} › " + sql.replace("\n", "\n    "), "yellow")
+        first, *rest = sql.splitlines()
+        self.terminal.line(f"{person.name} @ {grant} › {first}", "yellow")
+        for line in rest:
+            self.terminal.line(f"    {line}", "yellow")
         self.terminal.line("")
         return Request(new_id(), person, grant, sql, None, dt.datetime.now(dt.UTC))
 
@@ -129,7 +135,7 @@ def _explain(stage: Stage) -> None:
         "先问代价：推导、费用、预计误差，不花预算",
         "Ask the price first: derivation, cost, predicted error; free",
     )
-    found = stage.gateway.explain(stage.asks(ANALYST, HEALTH, FEES))
+    found = stage.gateway.explain(stage.asks(ANALYST, HEALTH, CLAIMS))
     if isinstance(found, Refused):
         stage.terminal.refused(found.reasons, found.request)
     else:
@@ -138,11 +144,11 @@ def _explain(stage: Stage) -> None:
 
 def _answer(stage: Stage) -> None:
     stage.act("差分隐私答案，逐格带误差", "A differentially private answer, every cell with its error")
-    found = stage.query(ANALYST, HEALTH, FEES)
+    found = stage.query(ANALYST, HEALTH, CLAIMS)
     if found is not None:
         _beside(stage, found)
     stage.act("真实数据：2013 年纽约出港航班", "Real data: every flight out of New York City in 2013")
-    stage.query(AVIATION, AIR, ROUTES)
+    stage.query(AVIATION, AIR, SHARES)
 
 
 def _beside(stage: Stage, found: Answer) -> None:
@@ -161,7 +167,7 @@ def _beside(stage: Stage, found: Answer) -> None:
 
 def _again(stage: Stage) -> None:
     stage.act("同一问题再问一次：答案相同，不再收费", "The same question again: the same answer, free")
-    stage.query(ANALYST, HEALTH, FEES)
+    stage.query(ANALYST, HEALTH, CLAIMS)
 
 
 def _exact(stage: Stage) -> None:
@@ -177,7 +183,7 @@ def _refusal(stage: Stage) -> None:
 def _freeze(stage: Stage) -> None:
     stage.act("一键冻结；解除须两人", "A freeze stops queries at once; lifting it takes two people")
     frozen = stage.gateway.freeze(BUREAU, Scope.GRANT, HEALTH, "演练 / drill")
-    stage.query(ANALYST, HEALTH, FEES)
+    stage.query(ANALYST, HEALTH, CLAIMS)
     stage.gateway.lift(BUREAU, frozen.id)
     stage.terminal.lines(
         [Words("bureau 同意解除；再次由同一人确认：", "bureau agrees; confirmed by the same person:")], ""
@@ -222,7 +228,10 @@ def _serve(home: Home, stage: Stage, people: tuple[Login, ...]) -> None:
     settings = home.settings
     address = f"http://{settings.host}:{settings.port}"
     token = next(p.token for p in people if p.person == cast.AVIATION)
-    stage.act(f"服务地址 {address}/v1 ，接口文档 {address}/docs", f"Serving {address}/v1")
+    stage.act(
+        f"服务地址 {address}/v1，接口文档 {address}/openapi.json",
+        f"Serving {address}/v1, described by {address}/openapi.json",
+    )
     body = (
         '{"grant": "G-FLIGHTS-DP", "sql": "SELECT origin, COUNT(*) AS flights FROM flights GROUP BY origin"}'
     )

@@ -67,13 +67,13 @@ def printable(text: str) -> str:
 
 
 def shown(value: Value) -> str:
-    """The value for people: thousands apart, floats to six significant digits."""
+    """The value for people: thousands apart, floats to six significant digits, or to units from a million on."""
     if value is None:
         return NONE
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return printable(exact(value))
     if isinstance(value, float):
-        return f"{value:,.6g}"
+        return f"{value:,.0f}" if 1e6 <= abs(value) < 1e15 else f"{value:,.6g}"
     return f"{value:,f}" if isinstance(value, Decimal) else f"{value:,}"
 
 

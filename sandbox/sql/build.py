@@ -32,7 +32,7 @@ from sandbox.sql.expressions import (
     conjunction,
     conjuncts,
 )
-from sandbox.sql.facts import facts_of, literal_facts
+from sandbox.sql.facts import condition, facts_of, literal_facts
 from sandbox.sql.functions.dates import day_values
 from sandbox.sql.functions.logic import comparable, union
 from sandbox.sql.narrow import narrowed
@@ -126,7 +126,7 @@ def values(rows: tuple[tuple[Literal, ...], ...], names: Sequence[str]) -> Value
     """Constant rows; every column's values are of one family."""
     width = len(names)
     if any(len(r) != width for r in rows):
-        raise refuse(Code.SYNTAX, "VALUES", "", "")
+        raise refuse(Code.CONSTRUCT, "VALUES", "give every row as many values", "每行的值个数须相同")
     fields = []
     for i, name in enumerate(names):
         known = [literal_facts(r[i]) for r in rows]
@@ -146,8 +146,7 @@ def filter_(input_: Relation, predicate: Expr) -> Relation:
     """Keep the rows for which the predicate is true."""
     if predicate == TRUE:
         return input_
-    if facts_of(predicate, facts(input_)).kind is not Kind.BOOLEAN:
-        raise refuse(Code.TYPE, "WHERE", "a condition is true or false", "条件须为布尔值")
+    predicate = condition("WHERE", predicate, facts(input_))
     return Filter(input_, predicate, narrowed(input_.fields, predicate), input_.privacy)
 
 
@@ -220,8 +219,7 @@ def bound(value: Fraction, field: Field) -> Literal:
 def join(kind: JoinKind, left: Relation, right: Relation, on: Expr) -> Relation:
     """Join two relations under the rules of units."""
     fields = _joined_fields(kind, left, right)
-    if on != TRUE and facts_of(on, [f.facts for f in fields]).kind is not Kind.BOOLEAN:
-        raise refuse(Code.TYPE, "ON", "a condition is true or false", "条件须为布尔值")
+    on = condition("ON", on, [f.facts for f in fields])
     if left.privacy is None and right.privacy is None:
         return Join(kind, left, right, on, fields, None)
     if kind == "full":
@@ -379,8 +377,7 @@ def _nullable(field: Field) -> Field:
 def semi_join(left: Relation, right: Relation, on: Expr, *, anti: bool) -> Relation:
     """Rows of ``left`` with (without) a match in ``right``."""
     both = (*left.fields, *right.fields)
-    if facts_of(on, [f.facts for f in both]).kind is not Kind.BOOLEAN:
-        raise refuse(Code.TYPE, "EXISTS", "a condition is true or false", "条件须为布尔值")
+    on = condition("EXISTS", on, [f.facts for f in both])
     if right.privacy is not None:
         if left.privacy is None:
             raise refuse(
@@ -403,9 +400,7 @@ def aggregate(
     a release."""
     known = facts(input_)
     aggs = [(name, _plain_count(agg, known)) for name, agg in aggs]
-    for _, agg in aggs:
-        if agg.where is not None and facts_of(agg.where, known).kind is not Kind.BOOLEAN:
-            raise refuse(Code.TYPE, "FILTER", "a condition is true or false", "条件须为布尔值")
+    aggs = [(name, _filtered(agg, known)) for name, agg in aggs]
     unit_key = _unit_key(input_, [k for _, k in keys])
     private = input_.privacy is not None and unit_key is not None
     if private:
@@ -425,6 +420,10 @@ def aggregate(
     return Aggregate(
         input_, tuple(k for _, k in keys), tuple(a for _, a in aggs), (*key_fields, *agg_fields), privacy
     )
+
+
+def _filtered(agg: Agg, known: Sequence[Facts]) -> Agg:
+    return agg if agg.where is None else replace(agg, where=condition("FILTER", agg.where, known))
 
 
 def _plain_count(agg: Agg, known: Sequence[Facts]) -> Agg:

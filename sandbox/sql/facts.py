@@ -2,20 +2,25 @@
 
 Finite domains are derived by evaluating the expression on every combination of its columns'
 domains, while there are at most ``MOST`` of them; so ``GROUP BY month(d)`` over a declared range of
-dates has a declared domain too.
+dates has a declared domain too.  What is always NULL has the empty domain, and fits any kind.
+
+Facts are asked for again and again while a query is read, simplified and compiled.  Both derivations
+are remembered, so that their cost grows with an expression's size and not with its square.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 
 from sandbox.catalogue import Kind, Range, Scalar
 from sandbox.errors import Code, refuse
 from sandbox.sql.casts import cast_facts, cast_value
-from sandbox.sql.expressions import Call, Case, Cast, Col, Expr, Facts, Literal, columns
+from sandbox.sql.expressions import Call, Case, Cast, Col, Expr, Facts, Literal, children, rebuild
 from sandbox.sql.functions import FUNCTIONS
 from sandbox.sql.functions.logic import comparable, held, union
 from sandbox.sql.functions.registry import Value
@@ -23,35 +28,78 @@ from sandbox.sql.functions.registry import Value
 MOST = 5000
 
 
-def facts_of(expr: Expr, inputs: Sequence[Facts]) -> Facts:
+Inputs = Sequence[Facts] | Mapping[int, Facts]
+"""Facts of the columns that an expression may read, by index."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Given:
+    """The facts of one column, the same only if they are the same object: domains can be long."""
+
+    index: int
+    facts: Facts
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Given) and self.index == other.index and self.facts is other.facts
+
+    def __hash__(self) -> int:
+        return hash((self.index, id(self.facts)))
+
+
+Given = tuple[_Given, ...]
+
+
+def facts_of(expr: Expr, inputs: Inputs) -> Facts:
     """Type, nullability, range and domain of ``expr`` over fields with ``inputs`` facts.
 
     Raises a refusal (TYPE, ARGUMENT) where the expression is not well typed.
     """
-    known = _local(expr, inputs)
-    if known.domain is None and not isinstance(expr, Col | Literal):
-        domain = _enumerate(expr, inputs)
+    if isinstance(expr, Col):
+        return inputs[expr.index]
+    return _facts_of(expr, tuple(_Given(i, inputs[i]) for i in _used(expr)))
+
+
+@lru_cache(maxsize=8192)
+def _used(expr: Expr) -> tuple[int, ...]:
+    if isinstance(expr, Col):
+        return (expr.index,)
+    return tuple(sorted({index for part in children(expr) for index in _used(part)}))
+
+
+@lru_cache(maxsize=8192)
+def _facts_of(expr: Expr, given: Given) -> Facts:
+    known = _local(expr, {g.index: g.facts for g in given})
+    if known.domain is None:
+        domain = _derived_domain(expr, given)
         if domain is not None:
             known = replace(known, domain=tuple(dict.fromkeys(held(v, known.kind) for v in domain)))
     return known
 
 
-def _local(expr: Expr, inputs: Sequence[Facts]) -> Facts:
+def _local(expr: Expr, inputs: Inputs) -> Facts:
     match expr:
         case Col(index):
             return inputs[index]
         case Literal():
             return literal_facts(expr)
         case Call(name, args):
-            function = FUNCTIONS[name]
-            if not function.low <= len(args) <= function.high:
-                raise refuse(Code.ARGUMENT, name, "give it the right number of arguments", "参数个数不正确")
-            _constants(name, args)
-            return function.rule(tuple(facts_of(a, inputs) for a in args))
+            return _call(name, args, inputs)
         case Case(whens, default):
             return _case(whens, default, inputs)
         case Cast(arg, kind, scale):
             return cast_facts(facts_of(arg, inputs), kind, scale)
+
+
+def _call(name: str, args: tuple[Expr, ...], inputs: Inputs) -> Facts:
+    function = FUNCTIONS[name]
+    if not function.low <= len(args) <= function.high:
+        raise refuse(Code.ARGUMENT, name, "give it the right number of arguments", "参数个数不正确")
+    _constants(name, args)
+    known = tuple(facts_of(a, inputs) for a in args)
+    out = function.rule(known)
+    if function.strict and any(f.domain == () for f in known):
+        return replace(out, nullable=True, domain=())
+    return out
 
 
 def _constants(name: str, args: tuple[Expr, ...]) -> None:
@@ -65,15 +113,27 @@ def _constants(name: str, args: tuple[Expr, ...]) -> None:
             )
 
 
-def _case(whens: tuple[tuple[Expr, Expr], ...], default: Expr, inputs: Sequence[Facts]) -> Facts:
-    for condition, _ in whens:
-        if facts_of(condition, inputs).kind is not Kind.BOOLEAN:
-            raise refuse(Code.TYPE, "CASE WHEN", "a condition is true or false", "条件须为布尔值")
+def _case(whens: tuple[tuple[Expr, Expr], ...], default: Expr, inputs: Inputs) -> Facts:
+    for test, _ in whens:
+        condition("CASE WHEN", test, inputs)
     branches = [facts_of(v, inputs) for v in (*(v for _, v in whens), default)]
     typed = tuple(b for b in branches if b.domain != ()) or tuple(branches)
     for other in typed[1:]:
         comparable("CASE", (typed[0], other))
     return replace(union(typed), nullable=any(b.nullable for b in branches))
+
+
+def condition(place: str, expr: Expr, inputs: Inputs) -> Expr:
+    """The expression as a condition; refuses (TYPE) what is neither true nor false.
+
+    What is always NULL becomes the NULL among conditions.
+    """
+    known = facts_of(expr, inputs)
+    if known.domain == ():
+        return Literal(None, Kind.BOOLEAN)
+    if known.kind is not Kind.BOOLEAN:
+        raise refuse(Code.TYPE, place, "a condition is true or false", "条件须为布尔值")
+    return expr
 
 
 def literal_facts(literal: Literal) -> Facts:
@@ -82,23 +142,17 @@ def literal_facts(literal: Literal) -> Facts:
     if value is None:
         return Facts(literal.kind, True, Range(), Fraction(1) if literal.kind.numeric else None, ())
     if isinstance(value, bool) or not isinstance(value, int | float | Fraction):
-        return Facts(literal.kind, False, _day_range(value), None, (value,))  # type: ignore[arg-type]
+        return Facts(literal.kind, False, _day_range(value), None, (value,))
     exact = Fraction(value)
     scale = None
     if exact.denominator == 1:
         scale = Fraction(1)
-    elif 10**9 % exact.denominator == 0 or _decimal(exact):
+    elif 10**12 % exact.denominator == 0:
         scale = Fraction(1, exact.denominator)
     return Facts(literal.kind, False, Range(exact, exact), scale, (plain(literal),))
 
 
-def _decimal(value: Fraction) -> bool:
-    return 10**12 % value.denominator == 0
-
-
 def _day_range(value: object) -> Range:
-    import datetime as dt
-
     if not isinstance(value, dt.date):
         return Range()
     day = Fraction(value.toordinal())
@@ -129,24 +183,36 @@ def evaluate(expr: Expr, row: Sequence[Value]) -> Value:
             return cast_value(evaluate(arg, row), kind, scale)
 
 
-def _enumerate(expr: Expr, inputs: Sequence[Facts]) -> tuple[Scalar, ...] | None:
-    used = sorted(columns(expr))
-    choices: list[tuple[Scalar, ...]] = []
+def _derived_domain(expr: Expr, given: Given) -> tuple[Scalar, ...] | None:
+    """Every non-null value over all combinations of the columns' domains; ``None`` if unknown."""
     total = 1
-    for index in used:
-        facts = inputs[index]
-        if facts.domain is None:
+    for column in given:
+        if column.facts.domain is None:
             return None
-        values = (*facts.domain, None) if facts.nullable else facts.domain
-        total *= max(len(values), 1)
+        total *= max(len(column.facts.domain) + column.facts.nullable, 1)
         if total > MOST:
             return None
-        choices.append(values)
-    found: dict[Scalar, None] = {}
-    for combination in itertools.product(*choices):
-        row: list[Scalar] = [None] * len(inputs)
-        for index, value in zip(used, combination, strict=True):
-            row[index] = value
-        found[evaluate(expr, row)] = None
+    found = dict.fromkeys(_results(expr, given))
     found.pop(None, None)
     return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _results(expr: Expr, given: Given) -> tuple[Scalar, ...]:
+    """The value of ``expr`` on each combination of the columns' values, in one fixed order."""
+    choices = [(*(g.facts.domain or ()), None) if g.facts.nullable else g.facts.domain or () for g in given]
+    combinations = itertools.product(*choices)
+    parts = children(expr)
+    if parts:
+        # A part's own results are known already, or serve the next expression that holds it.
+        node = _over_parts(expr)
+        return tuple(evaluate(node, row) for row in zip(*(_results(p, given) for p in parts), strict=True))
+    places = {g.index: i for i, g in enumerate(given)}
+    at = Col(places[expr.index]) if isinstance(expr, Col) else expr
+    return tuple(evaluate(at, row) for row in combinations)
+
+
+def _over_parts(expr: Expr) -> Expr:
+    """The node alone, its parts numbered as columns."""
+    numbers = itertools.count()
+    return rebuild(expr, lambda _: Col(next(numbers)))

@@ -89,6 +89,8 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
+    """Rows for which ``predicate`` is true."""
+
     input: Relation
     predicate: Expr
     fields: tuple[Field, ...]
@@ -97,6 +99,8 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Project:
+    """Computed columns; the unit field of private rows is carried along."""
+
     input: Relation
     exprs: tuple[Expr, ...]
     fields: tuple[Field, ...]
@@ -144,6 +148,8 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Distinct:
+    """Each row once."""
+
     input: Relation
     fields: tuple[Field, ...]
     privacy: Privacy | None

@@ -42,7 +42,7 @@ STRUCTURE: dict[type[exp.Expr], frozenset[str]] = {
     exp.Join: frozenset({"this", "on", "side", "kind", "using"}),
     exp.Values: frozenset({"expressions", "alias"}),
     exp.Where: _THIS,
-    exp.Group: frozenset({"expressions", "all", "rollup", "cube", "grouping_sets"}),
+    exp.Group: frozenset({"expressions", "all"}),
     exp.Rollup: frozenset({"expressions"}),
     exp.Cube: frozenset({"expressions"}),
     exp.GroupingSets: frozenset({"expressions"}),

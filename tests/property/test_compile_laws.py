@@ -26,11 +26,51 @@ LARGEST, LEAST = 2**63 - 1, -(2**63)
 HOSTILE: dict[Kind, tuple[Any, ...]] = {
     Kind.BOOLEAN: (None, True, False),
     Kind.INTEGER: (None, 0, 1, -1, 5, -7, 12, 2**31, 2**53 + 1, LARGEST, LEAST),
-    Kind.DOUBLE: (None, 0.0, -0.0, 1.0, -1.5, 2.5, 0.285, 0.49999999999999994, 2.0**63, 1e308, -1e308, 5e-324, 1e-308, 1e22, math.inf, -math.inf, math.nan),
-    Kind.STRING: (None, "", " ", "a", "A", "Straße", "ΟΔΟΣ", "İi", "é\n", "　太原 ", "a'b\"c;--", "50%_", "\\", "👨‍👩‍👧x", "\t\u00a0z"),
+    Kind.DOUBLE: (
+        None,
+        0.0,
+        -0.0,
+        1.0,
+        -1.5,
+        2.5,
+        0.285,
+        0.49999999999999994,
+        2.0**63,
+        1e308,
+        -1e308,
+        5e-324,
+        1e-308,
+        1e22,
+        math.inf,
+        -math.inf,
+        math.nan,
+    ),
+    Kind.STRING: (
+        None,
+        "",
+        " ",
+        "a",
+        "A",
+        "Straße",
+        "ΟΔΟΣ",
+        "İi",
+        "é\n",
+        "　太原 ",
+        "a'b\"c;--",
+        "50%_",
+        "\\",
+        "👨‍👩‍👧x",
+        "\t\u00a0z",
+    ),
     Kind.DATE: (None, D(1, 1, 1), D(1999, 12, 31), D(2000, 2, 29), D(2025, 1, 31), D(9999, 12, 31)),
-    Kind.TIMESTAMP: (None, T(1, 1, 1), T(2000, 2, 29, 23, 59, 59, 999999), T(2025, 3, 31, 12), T(9999, 12, 31, 23, 59, 59, 999999)),
-}  # fmt: skip
+    Kind.TIMESTAMP: (
+        None,
+        T(1, 1, 1),
+        T(2000, 2, 29, 23, 59, 59, 999999),
+        T(2025, 3, 31, 12),
+        T(9999, 12, 31, 23, 59, 59, 999999),
+    ),
+}
 TAME: dict[Kind, tuple[Any, ...]] = {
     Kind.INTEGER: (None, 1, 2, 7, 50, 99, 100),
     Kind.DOUBLE: (None, 0.01, 0.5, 1.0, 2.675, 12.345, 100.0),
@@ -48,9 +88,28 @@ TAME_RANGE = {
 CONSTANTS: tuple[Literal, ...] = (
     *(Literal(n, Kind.INTEGER) for n in (0, 1, 2, 3, 4, 12, -12, 40_000)),
     Literal(Fraction(5, 2), Kind.DOUBLE),
-    *(Literal(t, Kind.STRING) for t in ("", "a", "%a_", "İ%", "'", "day", "week", "month", "quarter", "year", "hour", "minute", "second", "%Y-%m-%d %H:%M:%S", "%j")),
+    *(
+        Literal(t, Kind.STRING)
+        for t in (
+            "",
+            "a",
+            "%a_",
+            "İ%",
+            "'",
+            "day",
+            "week",
+            "month",
+            "quarter",
+            "year",
+            "hour",
+            "minute",
+            "second",
+            "%Y-%m-%d %H:%M:%S",
+            "%j",
+        )
+    ),
     Literal(None, Kind.STRING),
-)  # fmt: skip
+)
 
 
 class Variant:
@@ -81,7 +140,9 @@ def calls(name: str) -> Iterator[tuple[Expr, list[Variant]]]:
             yield from clamps()
             return
         columns = COLUMNS if width < 3 else FEW
-        places = [CONSTANTS if i in function.constant else columns for i in range(width)]
+        places: list[Sequence[Variant | Literal]] = [
+            CONSTANTS if i in function.constant else columns for i in range(width)
+        ]
         for choice in itertools.product(*places):
             args: list[Expr] = []
             used: list[Variant] = []
@@ -195,7 +256,7 @@ def test_case_with_every_pair_of_branches(engine: duckdb.DuckDBPyConnection) -> 
     truth = Variant(Kind.BOOLEAN, HOSTILE[Kind.BOOLEAN], Facts(Kind.BOOLEAN, True))
     for a, b in itertools.product(COLUMNS, COLUMNS):
         used = [truth, a, b]
-        cases = [
+        cases: list[Expr] = [
             Case(((Col(0), Col(1)),), Col(2)),
             Case(((Col(0), Col(1)), (Call("not", (Col(0),)), Literal(None, Kind.STRING))), Col(2)),
         ]

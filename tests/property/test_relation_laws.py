@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from collections import Counter
 from typing import Any
@@ -11,9 +10,6 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
-from tests.grammar import Grammar
-from tests.oracle import Oracle
-from tests.small import CATALOGUE, DATA, TABLES, Data, stored
 
 from sandbox.errors import Refusal
 from sandbox.sql.compile import compile_relation
@@ -21,6 +17,9 @@ from sandbox.sql.parse import parse
 from sandbox.sql.relation import Order, Project, Relation
 from sandbox.sql.resolve.query import resolve
 from sandbox.sql.simplify import simplify
+from tests.grammar import Grammar
+from tests.oracle import Oracle
+from tests.small import CATALOGUE, DATA, TABLES, Data, stored
 
 outcomes: Counter[str] = Counter()
 

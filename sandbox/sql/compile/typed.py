@@ -20,25 +20,28 @@ from sandbox.sql.functions import FUNCTIONS
 ALIKE = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "in", "coalesce", "nullif", "least", "greatest"})
 """Functions whose arguments are all read as one kind."""
 
+CONNECTIVES = frozenset({"and", "or"})
+"""Functions of conditions, which NULL may stand among."""
+
 
 def typed(expr: Expr, inputs: Sequence[Facts]) -> Expr:
     """An equal expression in which the arguments of each call have the kinds that it computes with."""
+    known = facts_of(expr, inputs)
+    if known.domain == ():
+        return Literal(None, _stored(known.kind))
     match expr:
         case Col():
             return expr
         case Literal(value, kind):
             return Literal(value, _stored(kind))
         case Call(name, args):
-            return Call(name, _arguments(name, args, facts_of(expr, inputs), inputs))
+            return Call(name, _arguments(name, args, known, inputs))
         case Case(whens, default):
-            kind = facts_of(expr, inputs).kind
             return Case(
-                tuple((typed(c, inputs), widened(v, kind, inputs)) for c, v in whens),
-                widened(default, kind, inputs),
+                tuple((widened(c, Kind.BOOLEAN, inputs), widened(v, known.kind, inputs)) for c, v in whens),
+                widened(default, known.kind, inputs),
             )
         case Cast(arg, kind):
-            if facts_of(arg, inputs).domain == ():
-                return Literal(None, _stored(kind))
             return Cast(typed(arg, inputs), kind, expr.scale)
 
 
@@ -50,6 +53,8 @@ def _arguments(name: str, args: tuple[Expr, ...], out: Facts, inputs: Sequence[F
     if name in ALIKE:
         kind = common([facts_of(a, inputs) for a in args])
         return tuple(widened(a, kind, inputs) for a in args)
+    if name in CONNECTIVES:
+        return tuple(widened(a, Kind.BOOLEAN, inputs) for a in args)
     constant = FUNCTIONS[name].constant if name != "clamp" else frozenset()
     real = out.kind is Kind.DOUBLE
     return tuple(

@@ -159,7 +159,8 @@ def _add_render(unit: str) -> Callable[[list[str], tuple[Facts, ...], Facts], st
             return text
         # The engine's calendar is wider than ours.  A list of one is how to name a value in an
         # expression; writing it twice would double the text at every nested offset.
-        return f"list_transform([{text}], lambda t: CASE WHEN t BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT} THEN t END)[1]"
+        kept = f"CASE WHEN t BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT} THEN t END"
+        return f"list_transform([{text}], lambda t: {kept})[1]"
 
     return render
 

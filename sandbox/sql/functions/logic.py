@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import datetime as dt
+import math
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -41,8 +44,6 @@ def joined(facts: tuple[Facts, ...]) -> Kind:
 
 def held(value: Value, kind: Kind) -> Value:
     """The value as a wider kind holds it: a date among timestamps is the start of its day."""
-    import datetime as dt
-
     if kind is Kind.TIMESTAMP and isinstance(value, dt.date) and not isinstance(value, dt.datetime):
         return dt.datetime(value.year, value.month, value.day)
     return float(value) if kind is Kind.DOUBLE and isinstance(value, int) else value
@@ -61,19 +62,7 @@ def finest(scales: list[Fraction | None]) -> Fraction | None:
     known = [s for s in scales if s is not None]
     if len(known) < len(scales):
         return None
-    result = known[0]
-    for s in known[1:]:
-        result = Fraction(
-            _gcd(result.numerator * s.denominator, s.numerator * result.denominator),
-            result.denominator * s.denominator,
-        )
-    return result
-
-
-def _gcd(a: int, b: int) -> int:
-    while b:
-        a, b = b, a % b
-    return a
+    return Fraction(math.gcd(*(s.numerator for s in known)), math.lcm(*(s.denominator for s in known)))
 
 
 def union(facts: tuple[Facts, ...]) -> Facts:
@@ -106,11 +95,8 @@ def _compare(name: str, symbol: str, test: Callable[[Value, Value], bool]) -> Fu
 
 
 def _aligned(a: Value, b: Value) -> tuple[Value, Value]:
-    import datetime as dt
-
     if isinstance(a, dt.datetime) != isinstance(b, dt.datetime) and isinstance(a, dt.date):
-        lift = lambda v: v if isinstance(v, dt.datetime) else dt.datetime(v.year, v.month, v.day)  # noqa: E731
-        return lift(a), lift(b)
+        return held(a, Kind.TIMESTAMP), held(b, Kind.TIMESTAMP)
     if isinstance(a, float) or isinstance(b, float):
         return _rank(a), _rank(b)
     return a, b
@@ -118,7 +104,7 @@ def _aligned(a: Value, b: Value) -> tuple[Value, Value]:
 
 def _rank(value: Value) -> Value:
     """NaN equals itself and is the largest number, as in the engine; so it can be grouped and sorted."""
-    return (1, 0.0) if value != value else (0, value)
+    return (1, 0.0) if isinstance(value, float) and math.isnan(value) else (0, value)
 
 
 def _less(a: Value, b: Value) -> bool:

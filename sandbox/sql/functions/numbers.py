@@ -140,9 +140,11 @@ def _mod(a: Value, b: Value) -> Value:
 
 def _abs_rule(facts: tuple[Facts, ...]) -> Facts:
     kinds_must("abs", facts, ONE)
-    spread, size = facts[0].range, facts[0].range.magnitude
-    lo = Fraction(0) if _holds_zero(spread) else min(abs(spread.lo or 0), abs(spread.hi or 0))
-    out = UNBOUNDED if size is None else Range(lo, size)
+    spread = facts[0].range
+    out = UNBOUNDED
+    if spread.lo is not None and spread.hi is not None:
+        lo = Fraction(0) if _holds_zero(spread) else min(abs(spread.lo), abs(spread.hi))
+        out = Range(lo, spread.magnitude)
     kind = facts[0].kind if safe(facts, out) else Kind.DOUBLE
     return Facts(kind, facts[0].nullable, out, facts[0].scale)
 
@@ -255,11 +257,12 @@ def _image(fn: Callable[[float], float], spread: Range) -> Range:
 def _power_rule(facts: tuple[Facts, ...]) -> Facts:
     kinds_must("power", facts, TWO)
     domain = facts[1].domain
-    if domain is None or len(domain) != 1 or domain[0] not in (1, 2, 3, 4):
+    exponent = domain[0] if domain is not None and len(domain) == 1 else None
+    if not isinstance(exponent, int) or exponent not in (1, 2, 3, 4):
         raise refuse(
             Code.ARGUMENT, "power", "the exponent is a constant 1, 2, 3 or 4", "指数须为常数 1、2、3 或 4"
         )
-    spread, exponent = facts[0].range, int(domain[0])
+    spread = facts[0].range
     if spread.lo is None or spread.hi is None:
         return Facts(Kind.DOUBLE, any_null(facts))
     corners = [spread.lo**exponent, spread.hi**exponent]
@@ -430,7 +433,7 @@ FUNCTIONS = (
         3,
         3,
         checked("clamp", dict.fromkeys(range(3), NUMBERS), _clamp_rule),
-        lambda v, lo, hi: hi if v != v else min(max(v, lo), hi),
+        lambda v, lo, hi: hi if math.isnan(v) else min(max(v, lo), hi),
         _clamp_render,
         frozenset({1, 2}),
         family="internal",

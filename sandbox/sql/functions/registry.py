@@ -52,9 +52,11 @@ class Function:
 
 
 def kinds_must(name: str, facts: tuple[Facts, ...], wanted: Mapping[int, tuple[Kind, ...]]) -> None:
-    """Refuse unless each position's kind is one of those wanted."""
+    """Refuse unless each position's kind is one of those wanted; what is always NULL fits anywhere."""
     for position, allowed in wanted.items():
-        if position < len(facts) and facts[position].kind not in allowed:
+        if position >= len(facts) or facts[position].domain == ():
+            continue
+        if facts[position].kind not in allowed:
             found, expected = facts[position].kind.value, " or ".join(k.value for k in allowed)
             hint = f"give it {expected}; a CAST may help"
             raise refuse(Code.TYPE, f"{name}({found})", hint, f"应为 {expected}，可使用 CAST")

@@ -97,9 +97,10 @@ def _exists(relation: Relation, scope: Scope, node: exp.Exists, place: Place, *,
 def _correlation(
     parts: list[exp.Expr], right: Relation, scope: Scope
 ) -> tuple[list[exp.Expr], list[exp.Expr]]:
-    own, correlated = [], []
+    own: list[exp.Expr] = []
+    correlated: list[exp.Expr] = []
     for part in parts:
-        names = [c for c in part.find_all(exp.Column)]
+        names = list(part.find_all(exp.Column))
         inside = all(_known(c, scope) for c in names) or _subquery_test(part) is not None
         (own if inside else correlated).append(part)
     return own, correlated

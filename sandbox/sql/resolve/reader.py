@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 from sqlglot import exp
 
@@ -17,7 +18,8 @@ from sandbox.sql.syntax import AGGREGATES, OPERATORS, RANKS, UNARY
 
 PARTS = {
     "YEAR": "year", "QUARTER": "quarter", "MONTH": "month", "WEEK": "week", "DAY": "day", "DOY": "dayofyear",
-    "DOW": "dayofweek", "DAYOFWEEK": "dayofweek", "ISODOW": "isodow", "HOUR": "hour", "MINUTE": "minute", "SECOND": "second",
+    "DOW": "dayofweek", "DAYOFWEEK": "dayofweek", "ISODOW": "isodow",
+    "HOUR": "hour", "MINUTE": "minute", "SECOND": "second",
     "YEARS": "year", "MONTHS": "month", "DAYOFYEAR": "dayofyear",
 }  # fmt: skip
 ANONYMOUS = {
@@ -105,9 +107,14 @@ class Reader:
         name = UNARY.get(type(node))
         if name is not None:
             return self._call(name, self.read(node.this))
-        if isinstance(node, tuple(AGGREGATES) + (exp.Count, exp.CountIf, exp.GroupConcat, exp.Filter)):
-            raise refuse(Code.GROUPING, f"{node.key.upper()}()", "", "")
-        if isinstance(node, exp.Window) or isinstance(node, tuple(RANKS)):
+        if isinstance(node, (*AGGREGATES, exp.Count, exp.CountIf, exp.GroupConcat, exp.Filter)):
+            raise refuse(
+                Code.CONSTRUCT,
+                f"{node.key.upper()}()",
+                "aggregates stand in SELECT, HAVING and ORDER BY, not inside one another",
+                "聚合函数只能出现在 SELECT、HAVING 和 ORDER BY 中，且不能嵌套",
+            )
+        if isinstance(node, (exp.Window, *RANKS)):
             raise refuse(
                 Code.CONSTRUCT,
                 "OVER",
@@ -229,13 +236,8 @@ class Reader:
         return self._call("not", inner)
 
     def _negative(self, inner: Expr) -> Expr:
-        if (
-            (isinstance(inner, Literal)
-            and isinstance(inner.value, int | float))
-            or (isinstance(inner, Literal)
-            and inner.kind.numeric)
-        ):
-            return Literal(-inner.value, inner.kind)  # type: ignore[operator]
+        if isinstance(inner, Literal) and isinstance(inner.value, int | Fraction) and inner.kind.numeric:
+            return Literal(-inner.value, inner.kind)
         return self._call("neg", inner)
 
     def _in(self, node: exp.In) -> Expr:

@@ -7,36 +7,18 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from sandbox.catalogue import Kind
 from sandbox.errors import Code, refuse
-from sandbox.sql.build import aggregate, distinct, filter_, order, project, set_op, window
-from sandbox.sql.expressions import Agg, Cast, Col, Expr, Literal, Sort
-from sandbox.sql.facts import facts_of
+from sandbox.sql.build import distinct, filter_, order, project, window
+from sandbox.sql.expressions import Col, Expr, Sort
 from sandbox.sql.relation import Relation
+from sandbox.sql.resolve.calls import read_aggregate, read_sort, read_window
 from sandbox.sql.resolve.columns import Columns
-from sandbox.sql.resolve.layers import (
-    LayerReader,
-    aggregates_in,
-    nodes_in,
-    read_aggregate,
-    read_sort,
-    read_window,
-)
+from sandbox.sql.resolve.grouping import Item, grouped, ordinal
+from sandbox.sql.resolve.layers import LayerReader, aggregates_in, nodes_in
 from sandbox.sql.resolve.predicates import apply_where, attach_scalars, split
 from sandbox.sql.resolve.reader import Reader
 from sandbox.sql.resolve.scope import Scope, fold
 from sandbox.sql.resolve.tables import Place, read_from
-
-MOST_SETS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One SELECT item: its output name and syntax, or a column that ``*`` stood for."""
-
-    name: str
-    node: exp.Expr | None
-    column: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,162 +105,19 @@ def _grouped(
             raise refuse(Code.GROUPING, "HAVING")
         relation, known = attach_scalars(relation, roots, place)
         return Layer(relation, LayerReader(Columns(relation, scope, aliases), known))
-    keys = _keys(group, items, base, calls)
-    aggs = [("", read_aggregate(node, base)) for node in calls]
-    unique = list(dict.fromkeys(a for _, a in aggs))
-    grouped = _sets(group, relation, keys, [("", a) for a in unique], base)
-    known = {node: len(keys) + unique.index(agg) for node, (_, agg) in zip(calls, aggs, strict=True)}
-    grouped, scalars = attach_scalars(grouped, roots, place)
-    reader = LayerReader(Columns(grouped, scope, aliases), {**known, **scalars}, base, [e for _, e in keys])
-    return Layer(grouped, reader)
+    aggs = [read_aggregate(node, base) for node in calls]
+    unique = list(dict.fromkeys(aggs))
+    above, keys = grouped(group, relation, items, unique, base)
+    known = {node: len(keys) + unique.index(agg) for node, agg in zip(calls, aggs, strict=True)}
+    above, scalars = attach_scalars(above, roots, place)
+    reader = LayerReader(Columns(above, scope, aliases), {**known, **scalars}, base, [e for _, e in keys])
+    return Layer(above, reader)
 
 
 def _no_scalar(node: exp.Expr) -> Expr:
     raise refuse(
         Code.SUBQUERY, "(SELECT …)", "use it beside aggregates, not inside them", "请放在聚合函数之外"
     )
-
-
-def _keys(
-    group: exp.Expr | None, items: list[Item], base: Reader, calls: list[exp.Expr]
-) -> list[tuple[str, Expr]]:
-    if group is None:
-        return []
-    if group.args.get("all"):
-        nodes = [
-            i
-            for i in items
-            if i.node is None or (not aggregates_in([i.node]) and not isinstance(i.node, exp.Window))
-        ]
-        return _unique([_item_key(i, base) for i in nodes])
-    nodes = [*group.expressions, *(n for s in _set_nodes(group) for part in s for n in part)]
-    return _unique(
-        [_key(n, items, base) for n in nodes if not isinstance(n, exp.Rollup | exp.Cube | exp.GroupingSets)]
-    )
-
-
-def _unique(keys: list[tuple[str, Expr]]) -> list[tuple[str, Expr]]:
-    seen: dict[Expr, str] = {}
-    for name, key in keys:
-        if not isinstance(key, Literal):
-            seen.setdefault(key, name)
-    return [(name, key) for key, name in seen.items()]
-
-
-def _item_key(item: Item, base: Reader) -> tuple[str, Expr]:
-    return item.name, Col(item.column) if item.node is None else base.read(item.node)
-
-
-def _key(node: exp.Expr, items: list[Item], base: Reader) -> tuple[str, Expr]:
-    if isinstance(node, exp.Literal) and not node.args.get("is_string"):
-        return _item_key(_ordinal(node, items), base)
-    return (node.name if isinstance(node, exp.Column) else ""), base.read(node)
-
-
-def _ordinal(node: exp.Literal, items: list[Item]) -> Item:
-    text = str(node.this)
-    if not text.isdigit() or len(text) > 4 or not 1 <= int(text) <= len(items):
-        raise refuse(Code.GROUPING, text[:10])
-    return items[int(text) - 1]
-
-
-def _set_nodes(group: exp.Expr) -> list[list[list[exp.Expr]]]:
-    """For each ROLLUP, CUBE or GROUPING SETS clause: the sets of key nodes it stands for."""
-    clauses: list[list[list[exp.Expr]]] = []
-    nodes = [
-        *(group.args.get("rollup") or ()),
-        *(group.args.get("cube") or ()),
-        *(group.args.get("grouping_sets") or ()),
-    ]
-    nodes += [n for n in group.expressions if isinstance(n, exp.Rollup | exp.Cube | exp.GroupingSets)]
-    for node in nodes:
-        parts = [_members(e) for e in node.expressions]
-        if isinstance(node, exp.Rollup):
-            clauses.append([[n for p in parts[:end] for n in p] for end in range(len(parts), -1, -1)])
-        elif isinstance(node, exp.Cube):
-            masks = range(2 ** len(parts) - 1, -1, -1) if len(parts) <= 4 else ()
-            clauses.append([[n for i, p in enumerate(parts) if mask >> i & 1 for n in p] for mask in masks])
-        else:
-            clauses.append(parts)
-    return clauses
-
-
-def _members(node: exp.Expr) -> list[exp.Expr]:
-    if isinstance(node, exp.Tuple):
-        return list(node.expressions)
-    return [node.this] if isinstance(node, exp.Paren) else [node]
-
-
-def _sets(
-    group: exp.Expr | None,
-    relation: Relation,
-    keys: list[tuple[str, Expr]],
-    aggs: list[tuple[str, Agg]],
-    base: Reader,
-) -> Relation:
-    clauses = [] if group is None else _set_nodes(group)
-    if not clauses:
-        return aggregate(relation, keys, aggs)
-    if (
-        len(clauses) > 1
-        or not 1 <= len(clauses[0]) <= MOST_SETS
-        or (relation.privacy is not None
-        and _unit_kept(relation, keys))
-    ):
-        raise refuse(
-            Code.CONSTRUCT,
-            "GROUPING SETS",
-            f"use one clause of at most {MOST_SETS} sets",
-            f"最多 {MOST_SETS} 个分组集",
-        )
-    plain = (
-        [
-            e
-            for _, e in _unique(
-                [
-                    _key(n, [], base)
-                    for n in group.expressions
-                    if not isinstance(n, exp.Rollup | exp.Cube | exp.GroupingSets)
-                ]
-            )
-        ]
-        if group is not None
-        else []
-    )
-    result: Relation | None = None
-    for members in clauses[0]:
-        wanted = {*plain, *(_key(n, [], base)[1] for n in members)}
-        part = _padded(
-            aggregate(relation, [k for k in keys if k[1] in wanted], aggs), keys, wanted, len(aggs), base
-        )
-        result = part if result is None else set_op("union", True, result, part)
-    assert result is not None
-    return result
-
-
-def _unit_kept(relation: Relation, keys: list[tuple[str, Expr]]) -> bool:
-    return aggregate(relation, keys, []).privacy is not None
-
-
-def _padded(
-    part: Relation, keys: list[tuple[str, Expr]], wanted: set[Expr], aggs: int, base: Reader
-) -> Relation:
-    """One grouping set with NULL for the keys it leaves out."""
-    position = 0
-    exprs: list[tuple[str, Expr]] = []
-    for name, key in keys:
-        if key in wanted:
-            exprs.append((name, Col(position)))
-            position += 1
-        else:
-            exprs.append((name, _null_like(key, base)))
-    exprs.extend(("", Col(position + i)) for i in range(aggs))
-    return project(part, exprs)
-
-
-def _null_like(key: Expr, base: Reader) -> Expr:
-    kind = facts_of(key, base.facts()).kind
-    return Cast(Literal(None, Kind.STRING), kind)
 
 
 def _filtered(layer: Layer, node: exp.Expr) -> Layer:
@@ -347,7 +186,7 @@ def _sorts(clause: exp.Expr, items: list[Item], exprs: list[Expr], reader: Layer
         if isinstance(inner, exp.Var) and fold(inner.name) == "all":
             sorts.extend(Sort(e, *flags) for e in exprs)
         elif isinstance(inner, exp.Literal) and not inner.args.get("is_string"):
-            sorts.append(Sort(exprs[items.index(_ordinal(inner, items))], *flags))
+            sorts.append(Sort(exprs[items.index(ordinal(inner, items))], *flags))
         else:
             sorts.append(read_sort(node, above))
     return sorts
