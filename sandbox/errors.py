@@ -321,6 +321,14 @@ class Code(Enum):
         "{hint}",
         "{hint}",
     )
+    WORK = Meaning(
+        414,
+        403,
+        "the query multiplies rows too far: {subject}",
+        "查询使行数成倍膨胀：{subject}",
+        "join on equal columns, or aggregate before joining",
+        "请按列相等连接，或先聚合再连接",
+    )
     # 5xx budget
     BUDGET = Meaning(
         501,

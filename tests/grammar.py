@@ -211,7 +211,7 @@ class Grammar:
         return f"{self.column(columns)[0]}{down}{nulls}"
 
     def ordered(self, depth: int) -> Query:
-        inner = self.grouped(depth)
+        inner = self.pick([self.grouped, self.plain])(depth)
         columns = [(f"x{i}", k) for i, k in enumerate(inner.kinds)]
         order = ", ".join(self.sort(columns) for _ in range(self.draw(st.integers(1, 2))))
         limit = self.pick(("", " LIMIT 2", " LIMIT 3 OFFSET 1", " OFFSET 2"))

@@ -83,7 +83,8 @@ NULL = st.none()
 
 def rows_of(unit: str, **columns: st.SearchStrategy[Any]) -> st.SearchStrategy[list[dict[str, Any]]]:
     row = st.fixed_dictionaries(columns)
-    return st.lists(row.map(lambda r: {**r, "_u": r[unit]} if unit else r), max_size=6)
+    whole = row.map(lambda r: {**r, "_u": r[unit]} if unit else r)
+    return st.lists(whole, min_size=3, max_size=7) | st.lists(whole, max_size=1)
 
 
 PEOPLE_ROWS = rows_of(

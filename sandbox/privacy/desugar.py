@@ -55,6 +55,8 @@ def _output(agg: Agg, input_: Relation, column: Callable[[Base], Expr]) -> Expr:
         return column(Base(What.ROWS, None, agg.where))
     assert agg.arg is not None
     if agg.name == "count" and agg.distinct:
+        if not _names_unit(agg.arg, input_):
+            raise refuse(Code.AGGREGATE, "COUNT(DISTINCT …)", "count the privacy unit", "请对隐私单元计数")
         return column(Base(What.UNITS, None, _present(agg, input_)))
     if agg.name == "count":
         return column(Base(What.ROWS, None, _present(agg, input_)))
@@ -76,6 +78,11 @@ def _output(agg: Agg, input_: Relation, column: Callable[[Base], Expr]) -> Expr:
         return _where_at_least(count, 1, Call("div", (total, count)))
     squares = column(Base(What.SUM, Call("mul", (_double(value), _double(value))), agg.where))
     return _spread(agg.name, total, squares, count)
+
+
+def _names_unit(arg: Expr, input_: Relation) -> bool:
+    scope = "" if input_.privacy is None else input_.privacy.scope
+    return isinstance(arg, Col) and input_.fields[arg.index].unit_scope == scope
 
 
 def _double(value: Expr) -> Expr:

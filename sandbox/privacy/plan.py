@@ -80,6 +80,9 @@ def plan(relation: Relation, guard: DpGuard, epsilon: Fraction) -> Plan:
     for node in nodes:
         planner.add(node)
     post = planner.above(relation)
+    if any(node.privacy is not None for node in walk(post)):
+        # ``authorize`` has said so already; that no row leaves must not hang on it.
+        raise refuse(Code.RAW_OUTPUT, "SELECT", "aggregate", "请先聚合")
     priced = _price(planner.built, cost)
     return Plan(priced, post, measure_kind, epsilon, _accounts(priced, cost))
 
@@ -173,7 +176,8 @@ def _key(name: str, expr: Expr, below: Relation) -> Key:
     domain: tuple[Scalar, ...] | None = known.domain
     if domain is not None and known.nullable:
         domain = (*domain, None)
-    return Key(name, expr, known, domain)
+    # Each group is drawn once: a value listed twice would pay for one draw and get two.
+    return Key(name, expr, known, None if domain is None else tuple(dict.fromkeys(domain)))
 
 
 def _bounding(below: Relation, keys: tuple[Key, ...]) -> Bounding:

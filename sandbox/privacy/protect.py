@@ -27,6 +27,9 @@ from sandbox.privacy.spend import (
 LARGEST_TOTAL = 2**61
 """Totals are clamped here before noise; clamping a sum cannot raise its sensitivity."""
 
+UNEVEN = 3.0
+"""How much more of the clipping may fall on a cell than its share of the total: clipped units are large."""
+
 ARROW = {
     Kind.BOOLEAN: pa.bool_(),
     Kind.INTEGER: pa.int64(),
@@ -100,9 +103,9 @@ def protect(priced: Priced, parts: Spend, limits: Bounds, cells: Cells) -> pa.Ta
     columns = [list(column) for column in zip(*groups, strict=True)] if groups else [[] for _ in release.keys]
     values, margins = [], []
     for j, measure in enumerate(release.measures):
-        drawn, width = _measure(release, parts, limits, j, totals, noisy_units)
+        drawn, widths = _measure(release, parts, limits, j, totals, noisy_units)
         values.append([_shown(measure, v) for v in drawn])
-        margins.append([width] * len(drawn))
+        margins.append(widths)
     return _table(release, columns + values + margins)
 
 
@@ -137,14 +140,26 @@ def _measure(
     j: int,
     totals: Sequence[tuple[int, ...]],
     noisy_units: list[int],
-) -> tuple[list[int], float]:
+) -> tuple[list[int], list[float]]:
     if j == parts.shared:
-        return noisy_units, selection_noise(parts, release).half_width()
+        return noisy_units, [selection_noise(parts, release).half_width()] * len(noisy_units)
     mechanism = noise(parts, j, limits.caps[j])
     drawn = mechanism.draw([_held(t[j]) for t in totals])
-    scale = float(release.measures[j].scale)
-    width = (mechanism.half_width() + limits.excess[j]) * scale + _rounding(release.measures[j])
-    return drawn, width
+    scale, half = float(release.measures[j].scale), mechanism.half_width()
+    lost = [limits.excess[j] * share for share in _shares(drawn, half)]
+    return drawn, [(half + x) * scale + _rounding(release.measures[j]) for x in lost]
+
+
+def _shares(drawn: Sequence[int], half: float) -> list[float]:
+    """The most of the clipped excess that each cell is taken to bear, from noisy totals alone.
+
+    The excess is known for the release as a whole.  A cell is allowed ``UNEVEN`` times what it would bear
+    in proportion to its total, taken at the far end of its interval; and never more than all of it.
+    """
+    whole = sum(abs(v) for v in drawn)
+    if whole == 0:
+        return [1.0] * len(drawn)
+    return [min(1.0, UNEVEN * (abs(v) + half) / whole) for v in drawn]
 
 
 def _held(total: int) -> int:

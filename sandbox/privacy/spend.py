@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sandbox.errors import Code, refuse
 from sandbox.privacy.accounting import Measure, split
-from sandbox.privacy.mechanisms import Mechanism, best_squared
+from sandbox.privacy.mechanisms import Mechanism, Noise, best_squared, calibrate
 from sandbox.privacy.plan import Priced
 from sandbox.privacy.release import Bounding, Release, What
 from sandbox.privacy.selection import threshold
@@ -75,8 +75,13 @@ def spend(priced: Priced, measure: Measure) -> Spend:
 
 
 def noise(parts: Spend, j: int, cap: int) -> Mechanism:
-    """The mechanism of measure ``j`` at a cap: a unit moves the column by at most ``cap`` (L1 or L2)."""
-    return best_squared(parts.measure, cap, cap * cap, parts.columns[j].noise)
+    """The mechanism of measure ``j`` at a cap: a unit moves the column by at most ``cap``.
+
+    In the norm that the statements clip (``statements.exact_sql``): L2 under zCDP, so Gaussian; L1 under
+    pure epsilon, so Laplace.  Never the other one, whatever its half-width.
+    """
+    kind = Noise.LAPLACE if parts.measure is Measure.PURE else Noise.GAUSSIAN
+    return calibrate(kind, cap, parts.columns[j].noise, parts.measure)
 
 
 def search_noise(parts: Spend, j: int) -> Mechanism:

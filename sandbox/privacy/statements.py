@@ -17,8 +17,11 @@ from sandbox.sql.compile import compile_expr, compile_relation
 from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import facts
 
-SHRINK = "0.999999999999"
+SHRINK = 1 - 1e-12
 """Scaling stops this far short of the cap, so that rounding in binary64 cannot step over it."""
+
+FINEST = 40
+"""Norms are taken in steps of 2^-40 of the cap (at least 1): 2^45 squares add up exactly in 128 bits."""
 
 
 def exact_sql(release: Release, caps: Sequence[int], *, laplace: bool) -> str:
@@ -44,8 +47,8 @@ def norms_sql(release: Release, searched: Sequence[tuple[int, tuple[int, ...]]],
     """
     rows = _rows_sql(release)
     if release.bounding is Bounding.PAIRS:
-        cells = f"c AS ({_cells_sql(release, rows)})"
-        norms = ", ".join(f"{_norm(j, laplace=laplace)} AS n{j}" for j, _ in searched)
+        cells = f"c AS ({_cells_sql(release, rows, [m.upper for m in release.measures])})"
+        norms = ", ".join(f"{_length(j, laplace=laplace)} AS n{j}" for j, _ in searched)
         source = f"WITH {cells}, s AS (SELECT u, {norms} FROM c GROUP BY u)"
     else:
         norms = ", ".join(f"abs(CAST(m{j} AS DOUBLE)) AS n{j}" for j, _ in searched)
@@ -111,29 +114,41 @@ def _units_sql(release: Release, rows: str) -> str:
 
 
 def _total(measure: Measure, j: int) -> str:
-    """A unit's total in a group, held where squares still add up exactly in 128 bits."""
+    """A unit's total in a group, held within 64 bits."""
     if measure.what is What.UNITS:
         return f"max(m{j})"
     return _clip(f"sum(m{j})", 2**52)
 
 
-def _cells_sql(release: Release, rows: str) -> str:
+def _cells_sql(release: Release, rows: str, most: Sequence[int]) -> str:
+    """One row per unit and group, no total beyond ``most``: what is longer would be scaled down anyway."""
     keys = _names("k", len(release.keys))
-    totals = [f"{_total(m, j)} AS m{j}" for j, m in enumerate(release.measures)]
+    totals = [f"{_clip(_total(m, j), most[j])} AS m{j}" for j, m in enumerate(release.measures)]
     return f"SELECT {', '.join(['u', *keys, *totals])} FROM ({rows}) AS r GROUP BY {', '.join(['u', *keys])}"
 
 
-def _norm(j: int, *, laplace: bool) -> str:
-    if laplace:
-        return f"CAST(sum(abs(CAST(m{j} AS HUGEINT))) AS DOUBLE)"
-    return f"sqrt(CAST(sum(CAST(m{j} AS HUGEINT) * CAST(m{j} AS HUGEINT)) AS DOUBLE))"
+def _length(j: int, *, laplace: bool) -> str:
+    """A norm for the histogram, where any function of one unit's rows would do; doubles cannot overflow."""
+    value = f"CAST(m{j} AS DOUBLE)"
+    return f"sum(abs({value}))" if laplace else f"sqrt(sum({value} * {value}))"
+
+
+def _step(cap: int) -> int:
+    return max(cap >> FINEST, 1)
+
+
+def _norm(j: int, cap: int, *, laplace: bool) -> str:
+    """The exact sum of absolute values (L1) or squares (L2) of a unit's totals, in steps rounded up."""
+    part = f"CAST((abs(m{j}) + {_step(cap) - 1}) // {_step(cap)} AS HUGEINT)"
+    return f"sum({part})" if laplace else f"sum({part} * {part})"
 
 
 def _pairs_sql(release: Release, rows: str, caps: Sequence[int], *, laplace: bool) -> str:
     keys = _names("k", len(release.keys))
-    cells = f"c AS ({_cells_sql(release, rows)})"
-    norms = ", ".join([f"{_norm(j, laplace=laplace)} AS n{j}" for j in range(len(caps))])
-    sums = [f"CAST(sum(CAST({_shrunk(j, cap)} AS BIGINT)) AS HUGEINT) AS m{j}" for j, cap in enumerate(caps)]
+    cells = f"c AS ({_cells_sql(release, rows, caps)})"
+    norms = ", ".join([f"{_norm(j, cap, laplace=laplace)} AS n{j}" for j, cap in enumerate(caps)])
+    shrunk = [_shrunk(j, cap, laplace=laplace) for j, cap in enumerate(caps)]
+    sums = [f"CAST(sum({text}) AS HUGEINT) AS m{j}" for j, text in enumerate(shrunk)]
     scaled = f"s AS (SELECT {', '.join(['u', norms] if norms else ['u'])} FROM c GROUP BY u)"
     grouped = f"g AS ({_grouped('c JOIN s ON c.u = s.u', [f'c.{k}' for k in keys], sums, keys)})"
     if release.selection is None:
@@ -147,10 +162,16 @@ def _pairs_sql(release: Release, rows: str, caps: Sequence[int], *, laplace: boo
     )
 
 
-def _shrunk(j: int, cap: int) -> str:
-    """A unit's total in one group, scaled so that its whole vector has at most norm ``cap``; toward zero."""
-    factor = f"least(1.0, {_double(float(cap))} * {SHRINK} / nullif(s.n{j}, 0))"
-    return f"trunc(CAST(c.m{j} AS DOUBLE) * {factor})"
+def _shrunk(j: int, cap: int, *, laplace: bool) -> str:
+    """A unit's total in one group, scaled so that its whole vector has at most norm ``cap``; toward zero.
+
+    A vector within the cap stays as it is: that is decided on integers, so nothing is lost at the cap.
+    """
+    steps, norm = cap // _step(cap), f"CAST(s.n{j} AS DOUBLE)"
+    within = steps if laplace else steps * steps
+    factor = f"{_double(steps * SHRINK)} / {norm if laplace else f'sqrt({norm})'}"
+    scaled = f"CAST(trunc(CAST(c.m{j} AS DOUBLE) * ({factor})) AS BIGINT)"
+    return f"CASE WHEN s.n{j} <= {within} THEN c.m{j} ELSE {scaled} END"
 
 
 def _presence_sql(release: Release, keys: list[str]) -> str:

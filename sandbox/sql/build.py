@@ -232,8 +232,8 @@ def join(kind: JoinKind, left: Relation, right: Relation, on: Expr) -> Relation:
     if left.privacy is None:
         return _private_right(kind, left, right, on)
     if right.privacy is None:
-        fan = _fan_out(right, on, len(left.fields))
-        rows = None if left.privacy.rows is None or fan is None else left.privacy.rows * fan
+        fan = _fan_out(right, on, len(left.fields), [f.facts for f in fields])
+        rows = _most_rows(left.privacy.rows, fan)
         privacy = replace(left.privacy, rows=rows, single=left.privacy.single and fan == 1)
         return Join(kind, left, right, on, fields, privacy)
     return _both_private(kind, left, right, on, fields)
@@ -244,9 +244,9 @@ def _private_right(kind: JoinKind, left: Relation, right: Relation, on: Expr) ->
     # join.  Empty groups come back through the declared domain of the key.
     assert right.privacy is not None
     fields = _joined_fields("inner", left, right)
-    fan = _fan_out(left, on, 0)
+    fan = _fan_out(left, on, 0, [f.facts for f in fields])
     unit = len(left.fields) + right.privacy.unit
-    rows = None if right.privacy.rows is None or fan is None else right.privacy.rows * fan
+    rows = _most_rows(right.privacy.rows, fan)
     privacy = replace(right.privacy, unit=unit, rows=rows, single=right.privacy.single and fan == 1)
     return Join("inner", left, right, on, fields, privacy)
 
@@ -323,20 +323,31 @@ def _siblings(a: Source | None, b: Source | None) -> bool:
     return bool(ends[0] & ends[1])
 
 
-def _fan_out(public: Relation, on: Expr, offset: int) -> int | None:
+def _fan_out(public: Relation, on: Expr, offset: int, known: Sequence[Facts]) -> int | None:
     """How many public rows can match one private row; ``None`` if unknown.
 
-    One, if a column in which no two public rows agree must equal something of the *private* row.
+    One, if a column in which no two public rows agree must equal something of the *private* row, and
+    both are compared as they are stored: 2^53 and 2^53 + 1 differ, but not once they are widened.
     """
     inside = range(offset, offset + len(public.fields))
     for part in conjuncts(on):
         match part:
             case Call("eq", (Col(a), Col(b))) if (a in inside) != (b in inside):
-                if public.fields[(a if a in inside else b) - offset].unique:
+                own, other = (a, b) if a in inside else (b, a)
+                if public.fields[own - offset].unique and _as_stored(known[own], known[other]):
                     return 1
             case _:
                 continue
     return extent(public)
+
+
+def _as_stored(one: Facts, other: Facts) -> bool:
+    # Stored decimals become binary64 when they are read, so two may meet; they are doubles by now.
+    return one.kind is other.kind and one.kind is not Kind.DOUBLE
+
+
+def _most_rows(rows: int | None, fan: int | None) -> int | None:
+    return None if rows is None or fan is None else rows * max(fan, 1)
 
 
 def extent(relation: Relation) -> int | None:
@@ -534,7 +545,8 @@ def _private_union(op: str, all_: bool, left: Relation, right: Relation) -> Rela
             replace(
                 merged,
                 unit_scope=a.unit_scope if same else "",
-                per_unit=same,
+                # A unit column padded by an outer join is NULL in some rows: no function of the unit.
+                per_unit=same and a.per_unit and b.per_unit,
                 source=source,
                 clip=_hull_clip(a, b),
             )

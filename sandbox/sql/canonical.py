@@ -37,6 +37,8 @@ def canonical_expr(expr: Expr) -> str:
             return f"#{index}"
         case Literal(value, kind):
             return f"{kind.value}:{value!r}"
+        case Call("or" | "eq" | "in") if (chosen := _choices(expr)) is not None:
+            return chosen
         case Call(name, args):
             parts = [canonical_expr(a) for a in args]
             return f"{name}({','.join(sorted(parts) if name in COMMUTING else parts)})"
@@ -45,6 +47,36 @@ def canonical_expr(expr: Expr) -> str:
             return f"case({branches};{canonical_expr(default)})"
         case Cast(arg, kind, scale):
             return f"cast({canonical_expr(arg)},{kind.value},{scale})"
+
+
+def _choices(expr: Expr) -> str | None:
+    """``x = 1``, ``x IN (2, 1)`` and ``x = 2 OR 1 = x`` as one text for what x may be; ``None`` for others.
+
+    An alternative of any other form stands beside those of the same operand.
+    """
+    chosen: dict[str, set[str]] = {}
+    others: set[str] = set()
+    for part in _alternatives(expr):
+        match part:
+            case Call("eq", (Literal() as value, operand)) | Call("eq", (operand, Literal() as value)):
+                chosen.setdefault(canonical_expr(operand), set()).add(canonical_expr(value))
+            case Call("in", (operand, *values)):
+                chosen.setdefault(canonical_expr(operand), set()).update(canonical_expr(v) for v in values)
+            case _ if part is expr:
+                return None
+            case _:
+                others.add(canonical_expr(part))
+    texts = {f"in({operand};{','.join(sorted(values))})" for operand, values in chosen.items()}
+    parts = sorted(texts | others)
+    return parts[0] if len(parts) == 1 else f"or({','.join(parts)})"
+
+
+def _alternatives(expr: Expr) -> list[Expr]:
+    match expr:
+        case Call("or", args):
+            return [part for arg in args for part in _alternatives(arg)]
+        case _:
+            return [expr]
 
 
 def canonical_agg(agg: Agg) -> str:

@@ -61,6 +61,8 @@ SPELLINGS = frozenset(
         "minute",
         "mod",
         "month",
+        "monthname",
+        "dayname",
         "nullif",
         "position",
         "pow",

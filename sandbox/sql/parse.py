@@ -8,22 +8,29 @@ stand in ``syntax.ALLOWED``; anything else is refused by name.  The tree goes no
 from __future__ import annotations
 
 import logging
+import re
 import unicodedata
+from collections.abc import Sequence
+from itertools import pairwise
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
+from sqlglot.tokenizer_core import Token, TokenType
 
 from sandbox.errors import Code, refuse
 from sandbox.sql.syntax import check_syntax
 
 # sqlglot logs texts that it cannot read; a query's text belongs in the audit log only.
-logging.getLogger("sqlglot").disabled = True
+# By level: ``disabled`` is undone by the first ``logging.config.dictConfig`` of whoever serves.
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL + 1)
 
 MOST_CHARACTERS = 20_000
 MOST_NESTING = 60
 MOST_TOKENS = 4_000
 MOST_DEPTH = 120
+INTERVAL = re.compile(r"-?[0-9]{1,9}( [A-Za-z]{1,12})?")
+"""The text of an interval literal: ``90``, ``90 days``."""
 
 
 def parse(text: str) -> exp.Query:
@@ -93,6 +100,8 @@ def _statement(text: str) -> exp.Query:
         tokens = sqlglot.tokenize(text, read="duckdb")
         if len(tokens) > MOST_TOKENS:
             raise refuse(Code.TEXT_NESTING, f"{len(tokens)} > {MOST_TOKENS}")
+        _texts_apart(tokens)
+        _whole_intervals(tokens)
         trees = [t for t in sqlglot.parse(text, read="duckdb") if t is not None]
     except (SqlglotError, RecursionError, ValueError, AttributeError, IndexError, KeyError, TypeError):
         raise refuse(Code.SYNTAX, "the statement does not parse") from None
@@ -102,6 +111,21 @@ def _statement(text: str) -> exp.Query:
     if not isinstance(tree, exp.Select | exp.SetOperation | exp.Subquery):
         raise refuse(Code.NOT_SELECT, tree.key.upper())
     return tree
+
+
+def _whole_intervals(tokens: Sequence[Token]) -> None:
+    """Refuse an interval's text beyond an amount and a unit, of which sqlglot would drop the rest."""
+    for before, token in pairwise(tokens):
+        quoted = before.token_type is TokenType.INTERVAL and token.token_type is TokenType.STRING
+        if quoted and not INTERVAL.fullmatch(token.text):
+            raise refuse(Code.LITERAL, "INTERVAL", "write INTERVAL 90 DAY", "请写作 INTERVAL 90 DAY")
+
+
+def _texts_apart(tokens: Sequence[Token]) -> None:
+    """Refuse two texts side by side: one reader joins them, another does not."""
+    for one, two in pairwise(tokens):
+        if one.token_type is two.token_type is TokenType.STRING:
+            raise refuse(Code.CONSTRUCT, "'…' '…'", "join texts with ||", "请用 || 连接文本")
 
 
 def _outside(text: str) -> str:

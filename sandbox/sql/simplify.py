@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sandbox.errors import Code, refuse
 from sandbox.sql.build import aggregate, distinct, filter_, join, order, semi_join, set_op, window
 from sandbox.sql.expressions import (
     Col,
@@ -21,7 +20,6 @@ from sandbox.sql.expressions import (
     map_win,
     remap,
     substitute,
-    walk,
 )
 from sandbox.sql.facts import facts_of
 from sandbox.sql.prune import prune
@@ -40,11 +38,9 @@ from sandbox.sql.relation import (
     facts,
 )
 
-MOST_EXPRESSION = 2_000
-
 
 def simplify(relation: Relation) -> Relation:
-    """An equal relation in the form described above; refuses expressions that grow too large."""
+    """An equal relation in the form described above.  ``resolve`` has bounded how large it grows."""
     return prune(_inline(relation))
 
 
@@ -78,10 +74,7 @@ def _inline(relation: Relation) -> Relation:
 
 def _through(exprs: tuple[Expr, ...], below: Project) -> tuple[Expr, ...]:
     """Expressions over a projection, rewritten over its input."""
-    result = tuple(substitute(e, below.exprs) for e in exprs)
-    if any(sum(1 for _ in walk(e)) > MOST_EXPRESSION for e in result):
-        raise refuse(Code.TEXT_NESTING, "an expression grows too large")
-    return result
+    return tuple(substitute(e, below.exprs) for e in exprs)
 
 
 def _project(below: Relation, exprs: tuple[Expr, ...], original: Relation) -> Relation:

@@ -194,6 +194,8 @@ ALLOWED: dict[type[exp.Expr], frozenset[str]] = {
     exp.DateDiff: frozenset({"this", "expression", "unit", "date_part_boundary"}),
     exp.NullSafeNEQ: _TWO,
     exp.NullSafeEQ: _TWO,
+    exp.Monthname: _THIS,
+    exp.Dayname: _THIS,
     exp.Anonymous: _MANY,
 }
 

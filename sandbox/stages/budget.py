@@ -17,20 +17,21 @@ def charges(plan: Plan, missing: tuple[Priced, ...], context: Context) -> tuple[
     own = account(Budget(context.guard.total, context.guard.delta))
     caps = {dataset: account(budget) for dataset, budget in context.budgets}
     result: list[Charge] = []
-    for scope, cost in _owed(missing).items():
+    for scope, cost in owed(missing).items():
         dataset, kind = scope.split("/", 1)
         result.append(_charge(f"{context.grant.id}/{kind}@{dataset}", cost, own))
         result.append(_charge(scope, as_dataset_cost(cost, plan.measure), caps[dataset]))
     return tuple(result)
 
 
-def _owed(missing: tuple[Priced, ...]) -> dict[str, Cost]:
-    owed: dict[str, Cost] = {}
+def owed(missing: tuple[Priced, ...]) -> dict[str, Cost]:
+    """What these releases cost, by the scope of the unit that pays."""
+    found: dict[str, Cost] = {}
     for priced in missing:
-        known = owed.get(priced.release.scope, Cost(0, 0))
+        known = found.get(priced.release.scope, Cost(0, 0))
         delta = 0 if priced.release.selection is None else int(priced.delta * 10**18)
-        owed[priced.release.scope] = Cost(known.nano + priced.nano, known.delta_atto + delta)
-    return owed
+        found[priced.release.scope] = Cost(known.nano + priced.nano, known.delta_atto + delta)
+    return found
 
 
 def _charge(name: str, cost: Cost, limit: Account) -> Charge:

@@ -22,7 +22,7 @@ from sandbox.privacy.protect import Bounds, Cells, bounds, protect, searched
 from sandbox.privacy.spend import Spend, spend
 from sandbox.privacy.statements import exact_sql, norms_sql
 from sandbox.sql.compile import compile_relation
-from sandbox.stages.budget import charges
+from sandbox.stages.budget import charges, owed
 from sandbox.stages.clock import Clock
 from sandbox.stages.prepare import Prepared
 from sandbox.stages.shape import answer_columns, split_table
@@ -62,13 +62,16 @@ def _released(request: Request, plan: Plan, context: Context, clock: Clock) -> t
         tables[name] = found if found is not None else _draw(request, priced, plan, context, tables, clock)
     if reservation is not None:
         context.store.ledger.commit(reservation)
-    return tables, price_of(plan, free=not missing)
+    return tables, price_of(plan, missing)
 
 
-def price_of(plan: Plan, *, free: bool) -> Price:
-    """What the plan costs: the most charged to one kind of unit."""
-    nano = max((cost.nano for _, cost in plan.accounts), default=0)
-    return Price(plan.epsilon, nano, str(plan.measure), free)
+def price_of(plan: Plan, missing: tuple[Priced, ...]) -> Price:
+    """What is charged for the releases that are not kept, at most to one kind of unit.
+
+    Where all are kept the answer is free, and the price is what it was when they were not.
+    """
+    nano = max((cost.nano for cost in owed(missing or plan.priced).values()), default=0)
+    return Price(plan.epsilon, nano, str(plan.measure), not missing)
 
 
 def _kept(priced: Priced, context: Context) -> pa.Table | None:
@@ -78,9 +81,9 @@ def _kept(priced: Priced, context: Context) -> pa.Table | None:
     return None if stored is None else pa.ipc.open_stream(stored.table).read_all()
 
 
-def kept_all(plan: Plan, context: Context) -> bool:
-    """Whether every release of the plan is already kept, so that the query is free."""
-    return all(_kept(p, context) is not None for p in plan.priced)
+def not_kept(plan: Plan, context: Context) -> tuple[Priced, ...]:
+    """The releases of the plan that would have to be paid for; none: the query is free."""
+    return tuple(p for p in plan.priced if _kept(p, context) is None)
 
 
 def _reserve(

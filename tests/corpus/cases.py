@@ -19,10 +19,26 @@ PROTECT: Final = "allow-with-protection"
 ALLOW: Final = "allow"
 
 _KNOWN: Final = frozenset(
-    "id class category mode sql steps dp leak expected reason protection must_not_contain suppress_keys"
-    " must_not_derive via engine note".split()
+    (
+        *(
+            "id",
+            "class",
+            "category",
+            "mode",
+            "sql",
+            "steps",
+            "dp",
+            "leak",
+            "expected",
+            "reason",
+            "protection",
+        ),
+        *("protection", "must_not_contain", "suppress_keys", "must_not_derive", "via", "engine", "note"),
+    )
 )
-_KNOWN_STEP: Final = frozenset("sql repeat concurrent epsilon as mode control dp note".split())
+_KNOWN_STEP: Final = frozenset(
+    ("sql", "repeat", "concurrent", "epsilon", "as", "mode", "control", "dp", "note")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +126,7 @@ def case(row: Mapping[str, Any]) -> Case:
         protection=row.get("protection", ""),
         must_not_contain=tuple(row.get("must_not_contain", ())),
         suppress_keys=tuple(row.get("suppress_keys", ())),
-        must_not_derive=None if derive is None else Derive(derive["expr"], derive["forbidden"], derive["tol"]),
+        must_not_derive=derive and Derive(derive["expr"], derive["forbidden"], derive["tol"]),
     )
 
 

@@ -29,6 +29,8 @@ class Verdict(StrEnum):
 
 
 ORDER = tuple(Verdict)
+LIMIT = "DS-702"
+"""The refusal of a query that ran past its worker's limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def worst(findings: Sequence[Finding]) -> Finding:
 
 def judge(case: Case, asked: Asked, canaries: Canaries, truth: Truth) -> Finding:
     """The verdict on a case under one grant."""
-    failed = [r for r in asked.replies if r.status >= 500 or r.status in (401, 404, 405, 415)]
+    failed = [r for r in asked.replies if _failed(r, case)]
     if failed:
         return Finding(Verdict.ERROR, f"{asked.grant}: HTTP {failed[0].status} {failed[0].reason}")
     shown = [v for reply in asked.replies for v in leaks.forbidden_values(reply, case, canaries)]
@@ -70,6 +72,13 @@ def judge(case: Case, asked: Asked, canaries: Canaries, truth: Truth) -> Finding
     if case.expected == ALLOW:
         return Finding(Verdict.ANSWERED, asked.grant)
     return _protected(case, asked, canaries, truth)
+
+
+def _failed(reply: Reply, case: Case) -> bool:
+    """Whether the gateway, not the case, is at fault.  Limits that end a hostile query are meant to."""
+    if reply.code == LIMIT:
+        return case.expected == ALLOW
+    return reply.status >= 500 or reply.status in (401, 404, 405, 415)
 
 
 def _denied(grant: str, answered: list[Reply]) -> Finding:

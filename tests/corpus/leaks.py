@@ -119,7 +119,8 @@ def _formula(node: ast.AST, rows: list[Rows]) -> Fraction:
             return Fraction(str(value))
         case ast.Subscript():
             return _cell(*_places(node), rows=rows)
-    raise ValueError("not an expression over the answers")
+        case _:
+            raise ValueError("not an expression over the answers")
 
 
 def _places(node: ast.AST) -> tuple[int, ...]:
@@ -128,7 +129,8 @@ def _places(node: ast.AST) -> tuple[int, ...]:
             return (*_places(value), place)
         case ast.Name("q"):
             return ()
-    raise ValueError("not a cell of an answer")
+        case _:
+            raise ValueError("not a cell of an answer")
 
 
 def _cell(step: int, row: int, column: int, *, rows: list[Rows]) -> Fraction:

@@ -60,7 +60,7 @@ def scene(beside: Path) -> Scene:
     """The houses for a file of cases: its own schema and profile if they lie beside it."""
     schema, profile = (_found(beside, name) for name in ("schema.sql", "policy.json"))
     planted = canaries(profile)
-    values = [*planted.strings, *planted.numbers]
+    values: list[str | float] = [*planted.strings, *planted.numbers]
     folder = TemporaryDirectory(prefix="corpus-")
     here = Path(folder.name)
     player = Player(build(here / "with", schema), here, forms=True)
@@ -103,6 +103,7 @@ def _scored(case: Case, here: Scene) -> Finding:
 
 def _legitimate(case: Case, here: Scene) -> Finding:
     """Exact answers where a grid serves the question, and then they must be exactly right; else DP."""
+    finding = Finding(Verdict.REFUSED)
     for grant in (*EXACT, DP) if case.mode == "aggregate" else (DP,):
         asked = here.player.play(case, grant)
         finding = judge(case, asked, here.planted, here.truth)
@@ -139,7 +140,8 @@ def _told_apart(case: Case, asked: Asked, here: Scene) -> list[Finding]:
             return [Finding(Verdict.LEAK, f"{asked.grant}: the refusal depends on the data: {other.reason}")]
         if not one.answered and abs(one.seconds - other.seconds) > _SLOWER_S:
             seconds = f"{one.seconds:.1f} s and {other.seconds:.1f} s"
-            return [Finding(Verdict.LEAK, f"{asked.grant}: the refusal's time depends on the data: {seconds}")]
+            why = f"{asked.grant}: the refusal's time depends on the data: {seconds}"
+            return [Finding(Verdict.LEAK, why)]
     return []
 
 

@@ -75,12 +75,15 @@ def same(mine: list[list[Cell]], theirs: list[list[Cell]], *, tolerance: Fractio
 
 def _key(row: list[Cell]) -> tuple[str, ...]:
     """Text first, then numbers coarsely, so that rounding does not reorder rows."""
-    texts = tuple(str(c) for c in row if number(c) is None)
+    texts = tuple(c for c in row if isinstance(c, str) and number(c) is None)
     return (*texts, *(f"{float(n):024.3f}" for c in row if (n := number(c)) is not None))
 
 
 def _close(mine: Cell, theirs: Cell, tolerance: Fraction) -> bool:
+    """Whether a cell is right; one that is withheld (every grid cell behind it is) is not wrong."""
+    if mine is None:
+        return True
     a, b = number(mine), number(theirs)
     if a is None or b is None:
         return str(mine).rstrip("0:. T") == str(theirs).rstrip("0:. T")
-    return abs(a - b) <= tolerance * max(1, abs(b))
+    return abs(a - b) <= tolerance * max(Fraction(1), abs(b))

@@ -71,7 +71,8 @@ def measure(home: Home, runs: int) -> Report:
                     refused.add(f"{question.id}: {', '.join(r.code.id for r in answer.reasons)}")
                     continue
                 known = truth[question.id]
-                strange |= {f"{question.id}: {k}" for k in rows_of(question, answer) if not _group(k, known)}
+                shown = {k for k in rows_of(question, answer) if not _group(k, known)} - question.empty
+                strange |= {f"{question.id}: {key}" for key in shown}
                 found += cells(question, answer, known)
     return Report(_lines(found), tuple(sorted(refused)), tuple(sorted(strange)))
 
@@ -114,9 +115,8 @@ def main() -> None:
     runs, begun = int(sys.argv[1]) if len(sys.argv) > 1 else 10, time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = measure(build(Path(folder) / "home"), runs)
-    print(
-        f"{'':4} {'column':20} {'cells':>7} {'no interval':>12} {'covered':>8} {'half-width':>11} {'error':>8}"
-    )
+    heads = f"{'cells':>7} {'no interval':>12} {'covered':>8} {'half-width':>11} {'error':>8}"
+    print(f"{'':4} {'column':20} {heads}")
     for x in report.lines:
         figures = f"{x.cells:>7} {x.cells - x.stated:>12} {_percent(x.rate):>8}"
         print(f"{x.question:4} {x.column:20} {figures} {_percent(x.width):>11} {_percent(x.error):>8}")

@@ -31,13 +31,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One entry of questions.yaml.  ``truth``: the same rows without the choice made among released ones."""
+    """One entry of questions.yaml, which says what the fields mean."""
 
     id: str
     keys: tuple[str, ...]
     sql: str
     truth: str
     within: dict[str, float]
+    empty: frozenset[Key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,14 @@ def questions() -> tuple[Question, ...]:
     """All of them."""
     found = YAML(typ="safe").load(HERE / "questions.yaml")
     return tuple(
-        Question(q["id"], tuple(q["keys"]), q["sql"], q.get("truth", q["sql"]), q.get("within", {}))
+        Question(
+            q["id"],
+            tuple(q["keys"]),
+            q["sql"],
+            q.get("truth", q["sql"]),
+            q.get("within", {}),
+            frozenset(tuple(key) for key in q.get("empty", [])),
+        )
         for q in found
     )
 
@@ -130,9 +138,9 @@ def cells(question: Question, answer: Answer, truth: dict[Key, Row]) -> Iterator
         values, margins = answer.table.column(at).to_pylist(), answer.margins.column(at).to_pylist()
         for key, row in placed.items():
             known = truth[key][column.name] if key in truth else _of_nothing(column.kind.value)
-            if column.noisy and column.name not in question.keys and known is not None:
-                if values[row] is not None:
-                    yield Cell(question.id, column.name, key, float(values[row]), margins[row], float(known))
+            value, wanted = values[row], column.noisy and column.name not in question.keys
+            if wanted and known is not None and value is not None:
+                yield Cell(question.id, column.name, key, float(value), margins[row], float(known))
 
 
 def _of_nothing(kind: str) -> int | None:

@@ -68,7 +68,7 @@ def check(connection: duckdb.DuckDBPyConnection, data: Data, relation: Relation)
 
 # No shrinking: a query has so many parts that it takes minutes.  The notes show the failing text.
 @settings(
-    max_examples=200,
+    max_examples=300,
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -9,6 +9,7 @@ from sandbox.errors import Reason
 from sandbox.policy.authorize import reasons
 from sandbox.policy.authorize.atoms import Role, Site
 from sandbox.policy.authorize.conditions import PREDICATES, condition, presence
+from sandbox.policy.authorize.degree import moderate
 from sandbox.policy.authorize.keys import keys
 from sandbox.sql.aggregates import PROTECTED
 from sandbox.sql.expressions import Agg, Call, Case, Col, Expr, Literal, children
@@ -63,6 +64,8 @@ def argument(name: str, arg: Expr, site: Site) -> Iterator[Reason]:
     """Why a value may not be the argument of this aggregate or window function."""
     if name in NUMBERS:
         yield from measure(arg, site)
+        if next(measure(arg, site), None) is None:
+            yield from moderate(arg, site, 2 if name in ("sum", "avg") else 1)
     elif name == "count":
         yield from presence(arg, site)
     elif name in ("bool_and", "bool_or"):

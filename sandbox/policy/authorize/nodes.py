@@ -17,6 +17,7 @@ from sandbox.policy.authorize.conditions import condition
 from sandbox.policy.authorize.keys import keys, ordering
 from sandbox.policy.authorize.measures import argument, released, within
 from sandbox.policy.authorize.views import Tracer, View, carried, over
+from sandbox.policy.authorize.work import moderate_work
 from sandbox.sql.expressions import Call, Col, Expr, Win, conjuncts, map_agg
 from sandbox.sql.relation import (
     Aggregate,
@@ -37,7 +38,7 @@ def authorize(relation: Relation, catalogue: Catalogue) -> tuple[Reason, ...]:
     Each reason names the column as ``table.column``, the use that is missing as ``rule``, and in both
     languages what would be allowed.  Raises nothing.
     """
-    found = list(_Walk(catalogue).all(relation))
+    found = [*_Walk(catalogue).all(relation), *moderate_work(relation)]
     if relation.privacy is not None:
         names = ", ".join(relation.fields[i].name for i in visible(relation))
         found.append(reasons.raw_output(names))

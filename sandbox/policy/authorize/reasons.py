@@ -101,6 +101,15 @@ def unlisted(a: Atom, b: Atom) -> Reason:
     )
 
 
+def steep(atom: Atom) -> Reason:
+    """A sum that one row decides."""
+    hint = (
+        "sum it as it is, times a constant, or squared; use no higher power, exponential or reciprocal of it"
+    )
+    hint_zh = "可直接求和、乘以常数或取平方；不能使用其更高次幂、指数或倒数"
+    return _about(Code.USE, atom, Use.MEASURE, hint, hint_zh)
+
+
 def aggregate(name: str) -> Reason:
     """An aggregate that shows values of single rows."""
     hint = f"use {INSTEAD[name]}"

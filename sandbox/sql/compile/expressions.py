@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from fractions import Fraction
 
 from sandbox.catalogue import Kind
 from sandbox.sql.casts import SPELLED, cast_render
 from sandbox.sql.compile.typed import typed
-from sandbox.sql.expressions import Call, Case, Cast, Col, Expr, Facts, Literal
+from sandbox.sql.expressions import Call, Case, Col, Expr, Facts, Literal
 from sandbox.sql.facts import facts_of
 from sandbox.sql.functions import FUNCTIONS
 
@@ -40,8 +39,9 @@ def _text(expr: Expr, inputs: Sequence[Facts], columns: Sequence[str]) -> str:
         case Case(whens, default):
             parts = [f"WHEN {_text(c, inputs, columns)} THEN {_text(v, inputs, columns)}" for c, v in whens]
             return f"(CASE {' '.join(parts)} ELSE {_text(default, inputs, columns)} END)"
-        case Cast(arg, kind, scale):
-            return cast_render(_text(arg, inputs, columns), facts_of(arg, inputs), kind, scale)
+        case _:
+            text = _text(expr.arg, inputs, columns)
+            return cast_render(text, facts_of(expr.arg, inputs), expr.kind, expr.scale)
 
 
 def _call(call: Call, inputs: Sequence[Facts], columns: Sequence[str]) -> str:
@@ -77,14 +77,9 @@ def render_literal(literal: Literal) -> str:
             return f"DATE '{value.isoformat()}'"
         case int() if literal.kind is Kind.INTEGER:
             return f"CAST({value} AS BIGINT)"
-        case int() | float() | Fraction():
-            return _real(float(value))
-
-
-def _real(value: float) -> str:
-    """A DOUBLE constant: shortest text that reads back as the same number."""
-    text = repr(value)
-    return f"CAST('{text}' AS DOUBLE)"
+        case _:
+            # The shortest text that reads back as the same number.
+            return f"CAST('{float(value)!r}' AS DOUBLE)"
 
 
 def text_literal(text: str) -> str:

@@ -41,8 +41,8 @@ def typed(expr: Expr, inputs: Sequence[Facts]) -> Expr:
                 tuple((widened(c, Kind.BOOLEAN, inputs), widened(v, known.kind, inputs)) for c, v in whens),
                 widened(default, known.kind, inputs),
             )
-        case Cast(arg, kind):
-            return Cast(typed(arg, inputs), kind, expr.scale)
+        case _:
+            return Cast(typed(expr.arg, inputs), expr.kind, expr.scale)
 
 
 def _stored(kind: Kind) -> Kind:
@@ -86,8 +86,7 @@ def widened(expr: Expr, kind: Kind, inputs: Sequence[Facts]) -> Expr:
 
 def _constant(literal: Literal, kind: Kind) -> Literal:
     value = literal.value
-    if kind is Kind.DOUBLE and isinstance(value, int):
-        return Literal(Fraction(value), kind)
-    if kind is Kind.TIMESTAMP and isinstance(value, dt.date):
+    if isinstance(value, dt.date):
         return Literal(dt.datetime(value.year, value.month, value.day), kind)
-    return Literal(value, kind)
+    assert isinstance(value, int)
+    return Literal(Fraction(value), kind)

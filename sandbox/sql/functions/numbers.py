@@ -213,11 +213,12 @@ def _monotone(
         if lowest is not None and (
             spread.lo is None or spread.lo < lowest or (strictly and spread.lo == lowest)
         ):
+            least = 1 if strictly else 0
             raise refuse(
                 Code.ARGUMENT,
                 name,
-                f"its argument could be outside the function's domain; use greatest(x, {'1' if strictly else '0'})",
-                "参数可能超出函数定义域，请用 greatest 限定",
+                f"its argument could be outside the function's domain; use greatest(x, {least})",
+                f"参数可能超出函数定义域，请使用 greatest(x, {least})",
             )
         return Facts(Kind.DOUBLE, facts[0].nullable, _image(fn, spread))
 

@@ -24,6 +24,11 @@ KINDS = {
     exp.DType.TIMESTAMP: Kind.TIMESTAMP,
     exp.DType.TIMESTAMPNTZ: Kind.TIMESTAMP,
 }
+_MONTHS = "January February March April May June July August September October November December"
+MONTHS = dict(enumerate(_MONTHS.split(), 1))
+DAYS = dict(enumerate(["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]))
+"""English names by number, as the engine has them: months from 1, days from Sunday, which is 0."""
+
 INTERVALS = {
     "SECOND": ("add_seconds", 1),
     "MINUTE": ("add_seconds", 60),
@@ -99,6 +104,11 @@ def kind_of(node: exp.Expr) -> tuple[Kind, Fraction | None]:
             "小数位数不超过 12",
         )
     return kind, Fraction(1, 10**digits)
+
+
+def half_away(value: Fraction) -> int:
+    """The nearest whole number; of two equally near ones the one further from zero."""
+    return int(abs(value) + Fraction(1, 2)) * (1 if value >= 0 else -1)
 
 
 def interval(node: exp.Interval) -> tuple[str, int]:

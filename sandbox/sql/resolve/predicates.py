@@ -6,7 +6,7 @@ from sqlglot import exp
 
 from sandbox.errors import Code, Refusal, refuse
 from sandbox.sql.build import filter_, join, semi_join
-from sandbox.sql.expressions import TRUE, Call, Col, Expr, conjunction
+from sandbox.sql.expressions import TRUE, Call, Col, Expr, conjunction, conjuncts
 from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import Aggregate, Project, Relation, Scan, Values, facts, visible, walk
 from sandbox.sql.relation import releases as releases_of
@@ -35,8 +35,8 @@ def apply_where(
     plain = [p for p in parts if _subquery_test(p) is None]
     relation, known = attach_scalars(relation, plain, place)
     reader = LayerReader(Columns(relation, scope, aliases), known)
-    for part in plain:
-        relation = filter_(relation, reader.read(part))
+    tests = (test for part in plain for test in conjuncts(reader.read(part)) if test != TRUE)
+    relation = filter_(relation, conjunction(tuple(tests)))
     for part in parts:
         test = _subquery_test(part)
         if test is not None:

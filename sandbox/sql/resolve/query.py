@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlglot import exp
 
 from sandbox.catalogue import Catalogue
 from sandbox.errors import Code, refuse
 from sandbox.sql.build import project, set_op
 from sandbox.sql.expressions import Col, Sort
-from sandbox.sql.relation import Relation, visible, walk
+from sandbox.sql.growth import Growth
+from sandbox.sql.relation import Relation, visible
 from sandbox.sql.resolve.scope import fold, scope_of
 from sandbox.sql.resolve.select import limited, read_select
 from sandbox.sql.resolve.tables import Place
 
-MOST_NODES = 2_000
-
 
 def resolve(tree: exp.Query, catalogue: Catalogue) -> Relation:
     """The relation that ``tree`` means over ``catalogue``; refuses what it cannot mean (1xx–4xx)."""
-    relation = _query(tree, catalogue, {})
-    if sum(1 for _ in walk(relation)) > MOST_NODES:
-        raise refuse(Code.TEXT_NESTING, "too many parts")
-    return relation
+    return _query(tree, Place(catalogue, {}, Growth(), _query))
 
 
-def _query(node: exp.Expr, catalogue: Catalogue, ctes: dict[str, Relation]) -> Relation:
-    inner = _with(node, catalogue, ctes)
-    place = Place(catalogue, inner, lambda n: _query(n, catalogue, inner))
+def _query(node: exp.Expr, place: Place) -> Relation:
+    place = _with(node, place)
+    return place.growth.admit(_read(node, place))
+
+
+def _read(node: exp.Expr, place: Place) -> Relation:
     match node:
         case exp.Select():
             return read_select(node, place)
@@ -38,20 +39,18 @@ def _query(node: exp.Expr, catalogue: Catalogue, ctes: dict[str, Relation]) -> R
             raise refuse(Code.CONSTRUCT, node.key.upper(), "use SELECT", "请使用 SELECT")
 
 
-def _with(node: exp.Expr, catalogue: Catalogue, ctes: dict[str, Relation]) -> dict[str, Relation]:
+def _with(node: exp.Expr, place: Place) -> Place:
+    """The place with the CTEs of the query's WITH clause; each sees those before it."""
     clause = node.args.get("with_")
-    if clause is None:
-        return ctes
-    known = dict(ctes)
-    for cte in clause.expressions:
-        relation = _query(cte.this, catalogue, known)
+    for cte in () if clause is None else clause.expressions:
+        relation = _query(cte.this, place)
         alias = cte.args["alias"]
         names = [str(c.this) for c in alias.columns]
         if names:
             scope = scope_of(relation, "", names)
             relation = project(relation, [(n.name, Col(n.index)) for n in scope.names])
-        known[fold(str(alias.this.this))] = relation
-    return known
+        place = replace(place, ctes={**place.ctes, fold(str(alias.this.this)): relation})
+    return place
 
 
 OPERATIONS: dict[type[exp.Expr], str] = {exp.Union: "union", exp.Except: "except", exp.Intersect: "intersect"}

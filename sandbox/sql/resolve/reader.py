@@ -67,6 +67,10 @@ class Reader:
                 )
             case exp.Cast() | exp.TryCast():
                 return self._cast(node)
+            case exp.Monthname():
+                return self._named("month", literals.MONTHS, node)
+            case exp.Dayname():
+                return self._named("dayofweek", literals.DAYS, node)
             case exp.Between():
                 low = self._compare("ge", self.read(node.this), self.read(node.args["low"]))
                 return self._call(
@@ -301,6 +305,14 @@ class Reader:
         facts_of(result, self.facts())
         return result
 
+    def _named(self, part: str, names: dict[int, str], node: exp.Expr) -> Expr:
+        """``monthname`` and ``dayname``: the English name of a part of a date."""
+        number = self._call(part, self.read(node.this))
+        whens = ((n, Literal(name, Kind.STRING)) for n, name in names.items())
+        return Case(
+            tuple((self._compare("eq", number, Literal(n, Kind.INTEGER)), name) for n, name in whens), NULL
+        )
+
     def _cast(self, node: exp.Expr) -> Expr:
         kind, scale = literals.kind_of(node.args["to"])
         inner = self.read(node.this)
@@ -308,6 +320,9 @@ class Reader:
             return _typed_text(inner.value, kind)
         if facts_of(inner, self.facts()).kind is kind and kind is not Kind.DECIMAL:
             return inner
+        if isinstance(inner, Literal) and isinstance(inner.value, Fraction) and kind is Kind.INTEGER:
+            # A decimal constant rounds half away from zero in the engine, a double half to even.
+            return Literal(literals.half_away(inner.value), Kind.INTEGER)
         cast = Cast(inner, kind, scale)
         facts_of(cast, self.facts())
         return cast

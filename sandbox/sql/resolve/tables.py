@@ -11,21 +11,25 @@ from sandbox.catalogue import Catalogue, Table
 from sandbox.errors import Code, Refusal, refuse
 from sandbox.sql.build import join, project, scan, semi_join, unit_equality, values
 from sandbox.sql.expressions import TRUE, Call, Col, Expr, Literal, conjunction, conjuncts, remap
+from sandbox.sql.growth import Growth
 from sandbox.sql.relation import Relation, Values
 from sandbox.sql.resolve.columns import Columns
 from sandbox.sql.resolve.reader import Reader
 from sandbox.sql.resolve.scope import Name, Scope, fold, scope_of
 
-Resolve = Callable[[exp.Expr], Relation]
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a FROM clause is read: the catalogue, the CTEs in sight, and how to read a subquery."""
+    """Where a query is read: the catalogue, the CTEs in sight, how large all may grow, how to read."""
 
     catalogue: Catalogue
     ctes: dict[str, Relation]
-    resolve: Resolve
+    growth: Growth
+    read: Callable[[exp.Expr, Place], Relation]
+
+    def resolve(self, node: exp.Expr) -> Relation:
+        """The relation of a query that stands here."""
+        return self.read(node, self)
 
 
 ONE_ROW = Values(((),), ())

@@ -83,9 +83,11 @@ def test_dear_noise_lowers_the_cap_and_owns_up_to_the_excess() -> None:
 
 
 def test_more_units_on_top_never_lower_the_cap() -> None:
-    counts, caps = histogram(np.full(10_000, 4), BINS), []
-    for extra in (0, 500, 1000, 5000, 10_000):
-        caps.append(choose(BINS, [*counts[:12], counts[12] + extra, *counts[13:]], 50.0, linear(30.0)).value)
+    counts = histogram(np.full(10_000, 4), BINS)
+    caps = [
+        choose(BINS, [*counts[:12], counts[12] + extra, *counts[13:]], 50.0, linear(30.0)).value
+        for extra in (0, 500, 1000, 5000, 10_000)
+    ]
     assert caps == sorted(caps)
 
 

@@ -218,6 +218,13 @@ def test_constants_may_be_ordered_by_and_listed(engine: DuckDBEngine) -> None:
     assert [r[0] for r in rows_of(engine, ordered)] == [1, 1, 0]
 
 
+@pytest.mark.parametrize("nulls_first", [True, False])
+def test_nulls_stand_where_the_order_says(engine: DuckDBEngine, nulls_first: bool) -> None:
+    by = (Sort(Col(3), True, nulls_first),)
+    reals = [r[3] for r in rows_of(engine, Order(scan(PUBLIC), by, None, 0, scan(PUBLIC).fields))]
+    assert reals == ([None, 2.5, 0.5] if nulls_first else [2.5, 0.5, None])
+
+
 def test_an_empty_frame_is_empty(engine: DuckDBEngine) -> None:
     frame = Frame("rows", 1, -1)
     win = Win("sum", (Col(3),), (), (Sort(Col(0)),), frame)

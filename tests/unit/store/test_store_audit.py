@@ -143,8 +143,10 @@ def test_edits_are_fenced_off_and_show_without_the_fence(
         "UPDATE audit_codes SET code = 'x'",
         "UPDATE audit_datasets SET dataset = 'x'",
         "REPLACE INTO audit SELECT * FROM audit WHERE seq = 0",
-        "INSERT INTO audit SELECT seq + 2, time, kind, request, organisation, grant_id, datasets, decision,"
-        " codes, nano, commitment, leaf FROM audit",
+        (
+            "INSERT INTO audit SELECT seq + 2, time, kind, request, organisation, grant_id, datasets, decision,"
+            " codes, nano, commitment, leaf FROM audit"
+        ),
     ],
 )
 def test_deletes_replacements_and_gaps_are_fenced_off(

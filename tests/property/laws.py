@@ -1,0 +1,268 @@
+"""The neighbour law: one unit changes a bounded statement by no more than is accounted.
+
+For random databases, queries and neighbours (all rows of one unit removed, in every table), with ``f`` the
+exact, bounded statement that a release runs:
+
+- additivity: ``f(D) - f(D without u) = f(u alone)``, group by group: a unit's rows move nobody else's;
+- bound: the norm of ``f(u alone)`` over groups is at most the cap (L1 for Laplace, L2 for Gaussian);
+- presence: ``u`` counts 1 in at most ``groups`` groups of partition selection;
+- norms: ``u`` stands in at most one bin of each measure's histogram;
+- the plan, its statements, charges and refusals are functions of the text alone.
+
+Run as a command: ``python tests/property/laws.py 100000`` prints a report and, last, one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from tests.support.questions import Questions  # noqa: E402  (the command runs from anywhere)
+from tests.support.worlds import CATALOGUE, NUMBERS, STRIDE, UNITS, VARIANTS, Row, Variant, Worlds  # noqa: E402
+
+from sandbox.catalogue import Kind  # noqa: E402
+from sandbox.errors import Refusal  # noqa: E402
+from sandbox.policy.documents import DpGuard  # noqa: E402
+from sandbox.privacy.accounting import Measure  # noqa: E402
+from sandbox.privacy.plan import Plan, Priced, plan  # noqa: E402
+from sandbox.privacy.protect import Bounds, Cells, protect, searched  # noqa: E402
+from sandbox.privacy.release import Key, Release  # noqa: E402
+from sandbox.privacy.spend import spend  # noqa: E402
+from sandbox.privacy.statements import exact_sql, norms_sql  # noqa: E402
+from sandbox.sql.expressions import Call, Col, Facts, Literal  # noqa: E402
+from sandbox.sql.parse import parse  # noqa: E402
+from sandbox.sql.relation import Released, walk  # noqa: E402
+from sandbox.sql.resolve.query import resolve  # noqa: E402
+from sandbox.sql.simplify import simplify  # noqa: E402
+
+QUERIES_A_WORLD = 20
+ALONE = 0.1  # share of queries whose statements also run, untouched, over two single databases
+Answer = dict[Row, Row]
+Vectors = dict[int, Answer]
+"""By variant: group -> (units, if selected, then measures)."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What was tried and what failed."""
+
+    cases: int = 0
+    violations: list[str] = field(default_factory=list)
+    forms: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Report) -> None:
+        self.cases += other.cases
+        self.violations += other.violations
+        self.forms += other.forms
+
+
+def guard_of(random: Random) -> DpGuard:
+    delta = random.choice((Fraction(0), Fraction(1, 10**6)))
+    return DpGuard(Fraction(1), Fraction(8), delta, random.choice((1, 2, 12)), 2)
+
+
+def planned(text: str, guard: DpGuard) -> Plan:
+    """The whole pure road from a text to a plan."""
+    return plan(simplify(resolve(parse(text), CATALOGUE)), guard, Fraction(1))
+
+
+class Trial:
+    """One query over one set of worlds."""
+
+    def __init__(self, worlds: Worlds, text: str, plan_: Plan, random: Random, report: Report) -> None:
+        self.worlds, self.text, self.plan, self.random, self.report = worlds, text, plan_, random, report
+        self.laplace = plan_.measure is Measure.PURE
+
+    def run(self) -> None:
+        below = {n.number for p in self.plan.priced for n in walk(p.release.input) if isinstance(n, Released)}
+        alone = self.random.random() < ALONE
+        pair = self._pair() if alone else ()
+        for variant in pair:
+            self.worlds.connection(variant)
+        for priced in self.plan.priced:
+            release = priced.release
+            self.report.forms[f"{release.bounding}{'' if release.selection is None else '+selection'}"] += 1
+            caps = tuple(self._cap(m.upper) for m in release.measures)
+            self._together(release, caps)
+            if pair:
+                self._alone(release, caps, pair)
+            if release.number in below:
+                self.worlds.share(release.number, self._drawn(priced, caps))
+        self.report.cases += UNITS * len({v.base for v in VARIANTS})
+
+    def _cap(self, upper: int) -> int:
+        most = self.random.choice((1, 3, 300, 10**5, upper))
+        return self.random.randint(1, min(most, upper)) if self.random.random() < 0.7 else min(most, upper)
+
+    def _pair(self) -> tuple[Variant, Variant, Variant]:
+        base, unit = self.random.randrange(len(self.worlds.bases)), self.random.randrange(UNITS)
+        return Variant(base), Variant(base, gone=unit), Variant(base, only=unit)
+
+    def _drawn(self, priced: Priced, caps: tuple[int, ...]) -> Any:
+        rows = self.worlds.run(exact_sql(priced.release, caps, laplace=self.laplace))
+        cells = cells_of(priced.release, rows)
+        limits = Bounds(caps, (0.0,) * len(caps))
+        return protect(priced, spend(priced, self.plan.measure), limits, cells)
+
+    def _together(self, release: Release, caps: tuple[int, ...]) -> None:
+        whole = replace(by_world(release), selection=None)
+        found = by_variant(whole, self.worlds.run(exact_sql(whole, caps, laplace=self.laplace)))
+        for own in VARIANTS:
+            if own.only is not None:
+                parts = (Variant(own.base), Variant(own.base, gone=own.only), own)
+                self._additive(*(found[NUMBERS[v]] for v in parts))
+                self._bounded(caps, found[NUMBERS[own]])
+        if release.selection is not None:
+            chosen = by_world(release)
+            shown = by_variant(chosen, self.worlds.run(exact_sql(chosen, caps, laplace=self.laplace)))
+            self._selected(release, shown, found)
+
+    def _selected(self, release: Release, shown: Vectors, found: Vectors) -> None:
+        """Selection shows the same measures, and counts a unit once in few groups."""
+        assert release.selection is not None
+        for number, answer in shown.items():
+            if any(values[1:] != found[number].get(group, (0,) * len(values[1:])) for group, values in answer.items()):
+                self._fail("selection changes measures")
+            if VARIANTS[number].only is not None:
+                counts = [values[0] for values in answer.values()]
+                if any(n not in (0, 1) for n in counts) or sum(counts) > release.selection.groups:
+                    self._fail(f"presence {counts} against {release.selection.groups} groups")
+
+    def _alone(self, release: Release, caps: tuple[int, ...], parts: Sequence[Variant]) -> None:
+        """The same, over single databases and statements that are untouched but for the selection."""
+        whole = replace(release, selection=None)
+        sql = exact_sql(whole, caps, laplace=self.laplace)
+        answers = [dict(keyed(whole, self.worlds.run(sql, v))) for v in parts]
+        self._additive(*answers)
+        self._bounded(caps, answers[2])
+        if release.selection is not None:
+            sql = exact_sql(release, caps, laplace=self.laplace)
+            self._additive(*({g: n[:1] for g, n in keyed(release, self.worlds.run(sql, v))} for v in parts))
+        if wanted := searched(release):
+            self._norms(norms_sql(release, wanted, laplace=self.laplace), parts)
+
+    def _norms(self, sql: str, pair: Sequence[Variant]) -> None:
+        full, without, own = ({(m, b): n for m, b, n in self.worlds.run(sql, w)} for w in pair)
+        for m in {m for m, _ in (*full, *own)}:
+            mine = {b: n for (k, b), n in own.items() if k == m}
+            if mine and (len(mine) > 1 or set(mine.values()) != {1}):
+                self._fail(f"norm of measure {m} in {mine}")
+        if any(full.get(k, 0) - without.get(k, 0) != own.get(k, 0) for k in {*full, *without, *own}):
+            self._fail("norms do not add up")
+
+    def _additive(self, full: Answer, without: Answer, own: Answer) -> None:
+        """All units less one unit's answer is the answer without it: no group is moved by another's rows."""
+        some = next((v for x in (full, without, own) for v in x.values()), ())
+        zero = (0,) * len(some)
+        for group in {*full, *without, *own}:
+            a, b, c = (x.get(group, zero) for x in (full, without, own))
+            if any(p - q != r for p, q, r in zip(a, b, c, strict=True)):
+                self._fail(f"group {group}: {a} - {b} is not {c}")
+
+    def _bounded(self, caps: tuple[int, ...], own: Answer) -> None:
+        """One unit's vector over groups is within the cap."""
+        for j, cap in enumerate(caps):
+            column = [v[j] for v in own.values()]
+            size = sum(map(abs, column)) if self.laplace else math.isqrt(max(sum(v * v for v in column) - 1, 0)) + 1
+            if size > cap and any(column):
+                self._fail(f"measure {j}: norm {size} > cap {cap}")
+
+    def _fail(self, what: str) -> None:
+        self.report.violations.append(f"{what}\n    {self.text}")
+
+
+def by_world(release: Release) -> Release:
+    """The release with the variant's number, a function of the unit, as one more key."""
+    privacy = release.input.privacy
+    assert privacy is not None
+    number = Call("idiv", (Col(privacy.unit), Literal(STRIDE, Kind.INTEGER)))
+    return replace(release, keys=(Key("", number, Facts(Kind.INTEGER, False), None), *release.keys))
+
+
+def keyed(release: Release, rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
+    """Group and integers of each row of a bounded statement."""
+    count = len(release.keys)
+    for row in rows:
+        yield tuple("nan" if v != v else v for v in row[:count]), tuple(int(v or 0) for v in row[count:] if release.measures or release.selection)
+
+
+def by_variant(release: Release, rows: Sequence[Row]) -> Vectors:
+    found: Vectors = defaultdict(dict)
+    for group, values in keyed(release, rows):
+        found[int(group[0])][group[1:]] = values
+    return found
+
+
+def cells_of(release: Release, rows: Sequence[Row]) -> Cells:
+    groups, units, totals = [], [], []
+    for group, values in keyed(release, rows):
+        groups.append(group)
+        offset = release.selection is not None
+        units += [values[0]] if offset else []
+        totals.append(values[offset:])
+    return Cells(tuple(groups), tuple(units), tuple(totals))
+
+
+def check(seed: int, cases: int, most_violations: int = 10) -> Report:
+    """At least ``cases`` cases from one seed; stops early after some violations."""
+    random, report = Random(seed), Report()
+    while report.cases < cases and len(report.violations) < most_violations:
+        worlds = Worlds(random)
+        for _ in range(QUERIES_A_WORLD):
+            if report.cases >= cases or len(report.violations) >= most_violations:
+                break
+            one(worlds, random, report)
+        worlds.close()
+    return report
+
+
+def one(worlds: Worlds, random: Random, report: Report) -> None:
+    """One random query: planned twice (a plan knows no data and no chance), then tried."""
+    text, guard = Questions(random).query(), guard_of(random)
+    try:
+        first = planned(text, guard)
+    except Refusal as refusal:
+        report.forms[f"refused {refusal.reasons[0].code.name}"] += 1
+        return
+    try:
+        Trial(worlds, text, first, random, report).run()
+    except Exception as error:  # an engine error that data caused is itself a violation
+        report.violations.append(f"{type(error).__name__}: {error}\n    {text}")
+
+
+def main(cases: int) -> int:
+    workers = min(os.cpu_count() or 1, 4)
+    started, seed = time.monotonic(), Random().randrange(2**32)
+    chunk = max(1000, min(20_000, cases // (4 * workers)))
+    seeds = range(seed, seed + -(-cases // chunk))
+    total = Report()
+    with ProcessPoolExecutor(workers) as pool:
+        for report in pool.map(check, seeds, [chunk] * len(seeds)):
+            total.add(report)
+    seconds = time.monotonic() - started
+    print(f"neighbour law: {total.cases} cases, {seconds:.0f} s, seeds {seeds.start}..{seeds.stop - 1}")
+    for form, count in total.forms.most_common():
+        print(f"  {form:28} {count}")
+    for violation in total.violations[:20]:
+        print(f"VIOLATION {violation}")
+    print(json.dumps({"cases": total.cases, "violations": len(total.violations)}))
+    return 1 if total.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000))
