@@ -28,18 +28,18 @@ def main() -> None:
     if not chosen:
         sys.exit(f"no question is named like {only!r}: {', '.join(q.name for q in QUESTIONS)}")
     here = home()
-    for file in here.path.glob("store.db*"):
-        file.unlink()  # budgets and kept answers of earlier runs
     here = replace(here, settings=replace(here.settings, release_clock_ms=0))
-    gateway = open_gateway(here)
-    try:
-        found = []
-        for question in chosen:
+    found = []
+    for question in chosen:
+        for file in here.path.glob("store.db*"):
+            file.unlink()  # budgets and kept answers of earlier runs
+        gateway = open_gateway(here)  # a fresh worker each, so that a peak is the question's own
+        try:
             with plain(here, question.dataset) as connection:
                 found.append(figure(here, gateway, connection, question, REPETITIONS))
-            _print(found[-1], head=len(found) == 1)
-    finally:
-        gateway.close()
+        finally:
+            gateway.close()
+        _print(found[-1], head=len(found) == 1)
     _print_shares(found)
     print(
         json.dumps({"cores": os.cpu_count(), "means": _means(found), "figures": [asdict(f) for f in found]})

@@ -92,7 +92,7 @@ class Asker:
         )
         self._forms = forms
 
-    def ask(self, step: Step, grant: str) -> Reply:
+    def ask(self, step: Step, grant: str, *, forms: bool = True) -> Reply:
         """One question.  A dead or unreachable gateway raises ``httpx.HTTPError``."""
         body = body_of(step, grant)
         begun = time.perf_counter()
@@ -100,7 +100,7 @@ class Asker:
         spent = time.perf_counter() - begun
         told = response.json() if "json" in response.headers.get("content-type", "") else {}
         others: tuple[str, ...] = ()
-        if self._forms and response.status_code == 200:
+        if forms and self._forms and response.status_code == 200:
             others = (self._send(body, "csv").text, _arrow_text(self._send(body, "arrow")))
         headers = dict(response.headers)
         return Reply(grant, step.sql, response.status_code, response.text, headers, spent, others, told)

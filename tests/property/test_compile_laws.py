@@ -139,7 +139,7 @@ def calls(name: str) -> Iterator[tuple[Expr, list[Variant]]]:
         if name == "clamp":
             yield from clamps()
             return
-        columns = COLUMNS if width < 3 else FEW
+        columns = FEW if width > 2 and not function.constant else COLUMNS
         places: list[Sequence[Variant | Literal]] = [
             CONSTANTS if i in function.constant else columns for i in range(width)
         ]
@@ -263,3 +263,20 @@ def test_case_with_every_pair_of_branches(engine: duckdb.DuckDBPyConnection) -> 
         typed_cases = [(c, out) for c in cases if (out := well_typed(c, used)) is not None]
         if typed_cases:
             check(engine, typed_cases, used)
+
+
+@pytest.mark.parametrize(("name", "low"), [("sqrt", 0), ("ln", 1), ("log10", 1)])
+def test_an_argument_rounded_out_of_the_domain_gives_null(
+    name: str, low: int, engine: duckdb.DuckDBPyConnection
+) -> None:
+    known = Facts(Kind.DOUBLE, True, Range(Fraction(low), Fraction(100)))
+    outside = Variant(Kind.DOUBLE, (-1e-17, None, *((0.0,) if low else ())), known)
+    call = Call(name, (Col(0),))
+    check(engine, [(call, Facts(Kind.DOUBLE))], [outside])
+    assert evaluate(call, (-1e-17,)) is None
+
+
+def test_the_range_of_an_overflowing_exponential_is_unknown() -> None:
+    known = Facts(Kind.DOUBLE, True, Range(Fraction(0), Fraction(1000)))
+    assert facts_of(Call("exp", (Col(0),)), [known]).range == Range()
+    assert evaluate(Call("exp", (Col(0),)), (1000.0,)) == math.inf

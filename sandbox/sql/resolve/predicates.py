@@ -12,7 +12,7 @@ from sandbox.sql.relation import Aggregate, Project, Relation, Scan, Values, fac
 from sandbox.sql.relation import releases as releases_of
 from sandbox.sql.resolve.columns import Columns
 from sandbox.sql.resolve.layers import LayerReader, nodes_in
-from sandbox.sql.resolve.reader import Reader
+from sandbox.sql.resolve.reader import Reader, misplaced_test
 from sandbox.sql.resolve.scope import Scope
 from sandbox.sql.resolve.tables import Place, no_subquery, read_from
 
@@ -144,6 +144,8 @@ def attach_scalars(
     """Join each scalar subquery's single row beside the relation; say where its value stands."""
     known: dict[exp.Expr, int] = {}
     for node in nodes_in(roots, (exp.Query,)):
+        if isinstance(node.parent, exp.Exists | exp.In) and node.arg_key in ("this", "query"):
+            raise misplaced_test()
         value = place.resolve(node)
         shown = visible(value)
         if len(shown) != 1 or not one_row(value):

@@ -8,7 +8,7 @@ from fractions import Fraction
 from sqlglot import exp
 
 from sandbox.catalogue import Kind
-from sandbox.errors import Code, refuse
+from sandbox.errors import Code, Refusal, refuse
 from sandbox.sql.expressions import NULL, TRUE, Call, Case, Cast, Expr, Facts, Literal
 from sandbox.sql.facts import evaluate, facts_of
 from sandbox.sql.functions import FUNCTIONS
@@ -68,9 +68,9 @@ class Reader:
             case exp.Cast() | exp.TryCast():
                 return self._cast(node)
             case exp.Monthname():
-                return self._named("month", literals.MONTHS, node)
+                return self._spelled("month", literals.MONTHS, node)
             case exp.Dayname():
-                return self._named("dayofweek", literals.DAYS, node)
+                return self._spelled("dayofweek", literals.DAYS, node)
             case exp.Between():
                 low = self._compare("ge", self.read(node.this), self.read(node.args["low"]))
                 return self._call(
@@ -246,12 +246,7 @@ class Reader:
 
     def _in(self, node: exp.In) -> Expr:
         if node.args.get("query") is not None:
-            raise refuse(
-                Code.SUBQUERY,
-                "IN (SELECT …)",
-                "use it as a condition of WHERE by itself, joined with AND",
-                "请作为 WHERE 中以 AND 连接的独立条件",
-            )
+            raise misplaced_test()
         subject = self.read(node.this)
         kind = facts_of(subject, self.facts()).kind
         options = tuple(
@@ -305,7 +300,7 @@ class Reader:
         facts_of(result, self.facts())
         return result
 
-    def _named(self, part: str, names: dict[int, str], node: exp.Expr) -> Expr:
+    def _spelled(self, part: str, names: dict[int, str], node: exp.Expr) -> Expr:
         """``monthname`` and ``dayname``: the English name of a part of a date."""
         number = self._call(part, self.read(node.this))
         whens = ((n, Literal(name, Kind.STRING)) for n, name in names.items())
@@ -326,6 +321,16 @@ class Reader:
         cast = Cast(inner, kind, scale)
         facts_of(cast, self.facts())
         return cast
+
+
+def misplaced_test() -> Refusal:
+    """Why IN (SELECT …) or EXISTS cannot stand here."""
+    return refuse(
+        Code.SUBQUERY,
+        "IN / EXISTS (SELECT …)",
+        "use it as a condition of WHERE by itself, joined with AND",
+        "请作为 WHERE 中以 AND 连接的独立条件",
+    )
 
 
 def _typed_text(text: str, kind: Kind) -> Expr:
