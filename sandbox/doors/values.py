@@ -67,7 +67,7 @@ def printable(text: str) -> str:
 
 
 def shown(value: Value) -> str:
-    """The value for people: thousands apart, floats to six significant digits (to units from a million on)."""
+    """The value for people: thousands apart, floats to six digits (to units from a million on)."""
     if value is None:
         return NONE
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):

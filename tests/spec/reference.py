@@ -20,7 +20,8 @@ HEAD = """# The SQL of the sandbox 沙箱 SQL 参考
 <!-- Written by `python -m tests.spec.reference` from tests/spec/*.yaml, which the tests run. Do not edit. -->
 
 One SELECT at a time, over the tables of a grant. Every example below is run by the tests, on the engine and
-on a second, naive one; both must give the answer that is printed. What is not on this page is refused by name.
+on a second, naive one; both must give the answer that is printed. What is not on this page is refused by
+name.
 
 一次一条 SELECT，只能查询授权内的表。以下每个示例都由测试在引擎与另一套朴素实现上运行，
 结果必须与此处一致。本页未列出的写法一律按名称拒绝。
