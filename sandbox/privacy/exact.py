@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from sandbox.catalogue import Column, Kind, Range, Table, Use
 from sandbox.errors import Code, Refusal, refuse
-from sandbox.sql.build import aggregate, filter_, join, project, scan, semi_join
+from sandbox.sql.build import aggregate, fan_out, filter_, join, project, scan, semi_join
 from sandbox.sql.expressions import Agg, Call, Case, Cast, Col, Expr, Literal, columns, conjuncts, remap
 from sandbox.sql.relation import (
     Aggregate,
@@ -24,6 +24,7 @@ from sandbox.sql.relation import (
     Relation,
     Scan,
     SemiJoin,
+    facts,
     inputs,
     is_release,
     with_inputs,
@@ -38,7 +39,8 @@ class OnGrid:
     """A private relation moved onto a cube.
 
     ``cells``: old field index to new, for grid columns and public columns; ``measures``: old field
-    index to measure name; ``unit``: indexes of unit fields; the rest is off the grid.
+    index to measure name; ``unit``: indexes of unit fields; the rest is off the grid.  ``once``: no join
+    repeats a cell, so that its units may be counted.
     """
 
     relation: Relation
@@ -47,6 +49,7 @@ class OnGrid:
     unit: frozenset[int]
     table: Table
     fixed: frozenset[str]
+    once: bool
 
 
 def over_cubes(relation: Relation) -> Relation:
@@ -78,6 +81,8 @@ def cube_table(table: Table) -> Table:
 
 
 _COUNT = Range(Fraction(0), Fraction(2**50))
+NOTHING = Literal(Fraction(0), Kind.DOUBLE)
+NO_VALUE = Cast(Literal(None, Kind.STRING), Kind.DOUBLE)
 
 
 def _off(subject: str) -> Refusal:
@@ -115,7 +120,7 @@ def _scan(relation: Scan, table: Table) -> OnGrid:
             cells[index] = places[name.lower()]
         elif f"sum_{name}".lower() in places:
             measures[index] = name
-    return OnGrid(cube, cells, measures, frozenset(units), table, frozenset())
+    return OnGrid(cube, cells, measures, frozenset(units), table, frozenset(), True)
 
 
 def _remapped(expr: Expr, below: OnGrid, width: int, wider: int) -> Expr:
@@ -185,10 +190,17 @@ def _join(relation: Join) -> OnGrid:
 
     left, right = (side.relation, other) if on_left else (other, side.relation)
     joined = join(relation.kind, left, right, remap(relation.on, place))
+    offset = len(left.fields) if on_left else 0
+    fan = fan_out(other, remap(relation.on, place), offset, facts(joined))
     cells = {i: place(i) for i in range(len(relation.fields)) if i not in own or (i - base) in side.cells}
     measures = {base + i: name for i, name in side.measures.items()}
     return replace(
-        side, relation=joined, cells=cells, measures=measures, unit=frozenset(base + i for i in side.unit)
+        side,
+        relation=joined,
+        cells=cells,
+        measures=measures,
+        unit=frozenset(base + i for i in side.unit),
+        once=side.once and fan == 1,
     )
 
 
@@ -250,10 +262,12 @@ class _Rules:
         total = Cast(total, Kind.DOUBLE)
         if factor != 1:
             total = Call("mul", (total, Literal(Fraction(factor), Kind.DOUBLE)))
+        count = Cast(self._values(agg.arg, where, column), Kind.DOUBLE)
+        # A cell's sum of no values is 0 in the cube; the SUM of no values is NULL.
+        total = Case(((Call("gt", (count, NOTHING)), Call("coalesce", (total, NOTHING))),), NO_VALUE)
         if agg.name == "sum":
             return total
-        count = column(self._sum(ROWS if name is None else f"count_{name}", kept))
-        return Call("div", (total, Cast(count, Kind.DOUBLE)))
+        return Call("div", (total, count))
 
     def _index(self, name: str) -> int:
         fields = self.below.relation.fields
@@ -277,6 +291,20 @@ class _Rules:
         present = Call("not", (Call("is_null", (self._condition(arg),)),))
         return self._sum(ROWS, present if where is None else Call("and", (where, present)))
 
+    def _values(self, arg: Expr, where: Expr | None, column: Callable[[Agg], Expr]) -> Expr:
+        """How many values the argument has: what AVG divides by.  An ``ELSE 0`` is a value too."""
+        if isinstance(arg, Col):
+            return self._count(column(self._sum(f"count_{self.below.measures[arg.index]}", where)))
+        rows = self._count(column(self._sum(ROWS, where)))
+        if not isinstance(arg, Case):
+            return rows
+        condition, value = arg.whens[0]
+        kept = _both(where, self._condition(condition))
+        found = self._values(value, kept, column)
+        if isinstance(arg.default, Literal) and arg.default.value is None:
+            return found
+        return Call("add", (found, Call("sub", (rows, self._count(column(self._sum(ROWS, kept)))))))
+
     def _units(self, arg: Expr, where: Expr | None) -> Agg:
         """Distinct units add up over cells only where no unit is in two of the cells added."""
         table = self.below.table
@@ -284,6 +312,8 @@ class _Rules:
         assert grid is not None
         if not (isinstance(arg, Col) and arg.index in self.below.unit):
             raise refuse(Code.AGGREGATE, "COUNT(DISTINCT …)", "count the privacy unit", "请对隐私单元计数")
+        if not self.below.once:
+            raise _off("COUNT(DISTINCT): JOIN")
         varying = [c for c in grid.cells if (known := table.column(c)) is not None and not known.per_unit]
         loose = [c for c in varying if c not in self.grouped and c not in self.below.fixed]
         if loose:
@@ -299,10 +329,14 @@ class _Rules:
         if isinstance(arg, Case) and len(arg.whens) == 1 and _nothing(arg.default):
             condition, value = arg.whens[0]
             kept = self._condition(condition)
-            return self._measure(value, kept if where is None else Call("and", (where, kept)))
+            return self._measure(value, _both(where, kept))
         for index in sorted(columns(arg)):
             raise _off(f"SUM: {_field_name(self.input, index)}")
         raise _off("SUM")
+
+
+def _both(where: Expr | None, kept: Expr) -> Expr:
+    return kept if where is None else Call("and", (where, kept))
 
 
 def _nothing(expr: Expr) -> bool:

@@ -5,18 +5,31 @@ the SQL above the releases so that every output column carries one too, or none 
 
 Rules: for independent noise, half-widths add in quadrature; where the same noise enters twice (a share
 of its own total), they add linearly, which is an upper bound whatever the correlation.  Products and
-quotients use the first-order formula (GUM, JCGM 100:2008, 5.1.2); a quotient whose denominator is not
-clearly away from zero has no interval.  Steps (rounding) add half a step.
+quotients use the first-order formula (GUM, JCGM 100:2008, 5.1.2), products with the second-order term
+added; a quotient whose denominator is not clearly away from zero has no interval.  Rounding adds a step.
+
+Where noise decides *which* value stands (a CASE, a window or a group by a noisy value, an aggregate over
+rows that a noisy value chose) no interval is stated.  A row chosen by a noisy value keeps its own: it is
+the interval of that row, not of "the largest".
 """
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 from sandbox.catalogue import Kind
-from sandbox.sql.expressions import Agg, Call, Case, Cast, Col, Expr, Facts, Literal, Win, columns, remap
+from sandbox.privacy.widths import (
+    NO_MARGIN,
+    UNKNOWN,
+    Margin,
+    Tokens,
+    if_known,
+    is_noisy,
+    margin_of,
+    root_of,
+    tokens_of,
+)
+from sandbox.sql.expressions import Agg, Call, Col, Expr, Facts, Win, remap
 from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import (
     Aggregate,
@@ -35,33 +48,18 @@ from sandbox.sql.relation import (
     visible,
 )
 
-NO_MARGIN = Cast(Literal(None, Kind.STRING), Kind.DOUBLE)
-ZERO = Literal(Fraction(0), Kind.DOUBLE)
-UNKNOWN = Literal(Fraction(10) ** 30, Kind.DOUBLE)
-"""Stands for a half-width that is not known while it passes through aggregates."""
-
-Tokens = frozenset[tuple[int, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Margin:
-    """Where a column's half-width stands, and which noise it stems from.
-
-    ``column is None``: the column is noisy but no half-width is known."""
-
-    column: int | None
-    tokens: Tokens
-
 
 @dataclass(frozen=True, slots=True)
 class Carried:
     """A relation whose noisy fields have margin fields beside them.
 
-    ``alone``: no noise stands in two rows, so sums over rows add in quadrature."""
+    ``alone``: no noise stands in two rows, so sums over rows add in quadrature.  ``chosen``: noise decided
+    which rows these are, so nothing computed over all of them has an interval."""
 
     relation: Relation
     margins: dict[int, Margin]
     alone: bool
+    chosen: bool = False
 
 
 def with_margins(post: Relation) -> tuple[Relation, dict[int, int | None]]:
@@ -80,7 +78,8 @@ def with_margins(post: Relation) -> tuple[Relation, dict[int, int | None]]:
         places[position] = None
         if margin.column is not None:
             places[position] = len(exprs)
-            exprs.append(("", Col(margin.column)))
+            # Neither NaN nor an infinite or unknown width is an interval.
+            exprs.append(("", if_known(Col(margin.column))))
     return _wrapped(carried.relation, exprs), places
 
 
@@ -109,19 +108,13 @@ def _carry(relation: Relation) -> Carried:
             return _project(relation)
         case Filter() | Order():
             below = _carry(relation.input)
-            return Carried(
-                replace(relation, input=below.relation, fields=below.relation.fields),
-                below.margins,
-                below.alone,
-            )
+            rebuilt = replace(relation, input=below.relation, fields=below.relation.fields)
+            chosen = below.chosen or _chooses(relation, below.margins)
+            return Carried(rebuilt, below.margins, below.alone, chosen)
         case Join():
             return _join(relation)
         case SemiJoin():
-            left = _carry(relation.left)
-            shift = len(left.relation.fields) - len(relation.left.fields)
-            on = remap(relation.on, lambda i: i if i < len(relation.left.fields) else i + shift)
-            rebuilt = replace(relation, left=left.relation, on=on, fields=left.relation.fields)
-            return Carried(rebuilt, left.margins, left.alone)
+            return _semi_join(relation)
         case Aggregate():
             return _aggregate(relation)
         case Window():
@@ -131,9 +124,33 @@ def _carry(relation: Relation) -> Carried:
         case Distinct():
             noisy = _carry(relation.input).margins
             unknown = {i: Margin(None, m.tokens) for i, m in noisy.items() if i < len(relation.fields)}
-            return Carried(relation, unknown, False)
+            return Carried(relation, unknown, False, bool(unknown))
         case _:
             return Carried(relation, {}, True)
+
+
+def _chooses(relation: Filter | Order, margins: dict[int, Margin]) -> bool:
+    """Whether a noisy value decides which rows are kept."""
+    if isinstance(relation, Filter):
+        return is_noisy((relation.predicate,), margins)
+    return (relation.limit is not None or relation.offset > 0) and is_noisy(
+        [s.expr for s in relation.by], margins
+    )
+
+
+def _beside(left: Carried, right: Carried, width: int) -> dict[int, Margin]:
+    """The margins of two relations' fields side by side, as an ON condition sees them."""
+    return {**left.margins, **{width + i: m for i, m in right.margins.items()}}
+
+
+def _semi_join(relation: SemiJoin) -> Carried:
+    left, right = _carry(relation.left), _carry(relation.right)
+    width = len(relation.left.fields)
+    shift = len(left.relation.fields) - width
+    on = remap(relation.on, lambda i: i if i < width else i + shift)
+    rebuilt = replace(relation, left=left.relation, on=on, fields=left.relation.fields)
+    chosen = left.chosen or right.chosen or is_noisy((relation.on,), _beside(left, right, width))
+    return Carried(rebuilt, left.margins, left.alone, chosen)
 
 
 def _released(relation: Released, number: int, fields: tuple[Field, ...]) -> Carried:
@@ -158,7 +175,8 @@ def _project(relation: Project) -> Carried:
         if width is not None:
             exprs.append(width)
             fields.append(Field("", replace(facts_of(width, known), nullable=True), hidden=True))
-    return Carried(Project(below.relation, tuple(exprs), tuple(fields), None), margins, below.alone)
+    rebuilt = Project(below.relation, tuple(exprs), tuple(fields), None)
+    return Carried(rebuilt, margins, below.alone, below.chosen)
 
 
 def _join(relation: Join) -> Carried:
@@ -188,8 +206,8 @@ def _join(relation: Join) -> Carried:
         for i in range(len(order))
     )
     shaped = Project(beside, tuple(Col(i) for i in order), fields, None)
-    both = [m for m in (left.margins, right.margins) if m]
-    return Carried(shaped, margins, len(both) == 0)
+    chosen = left.chosen or right.chosen or is_noisy((relation.on,), _beside(left, right, width))
+    return Carried(shaped, margins, not margins, chosen)
 
 
 def _aggregate(relation: Aggregate) -> Carried:
@@ -198,11 +216,15 @@ def _aggregate(relation: Aggregate) -> Carried:
     fields = list(relation.fields)
     margins: dict[int, Margin] = {}
     for i, key in enumerate(relation.keys):
-        noisy = margin_of(key, below.margins)
-        if noisy is not None:
-            margins[i] = Margin(None, noisy[1])
+        if is_noisy((key,), below.margins):
+            margins[i] = Margin(None, tokens_of(key, below.margins))
     count = len(relation.keys)
+    chosen = below.chosen or bool(margins)
+    everything = frozenset(t for m in below.margins.values() for t in m.tokens)
     for i, agg in enumerate(relation.aggs):
+        if chosen or is_noisy([e for e in (agg.where, agg.by) if e is not None], below.margins):
+            margins[count + i] = Margin(None, everything)
+            continue
         noisy = None if agg.arg is None else margin_of(agg.arg, below.margins)
         if noisy is None:
             continue
@@ -219,39 +241,29 @@ def _rooted(rebuilt: Aggregate, margins: dict[int, Margin], below: Carried, rela
     """Half-widths that were summed as squares become roots (and means are divided by the count)."""
     count = len(relation.keys)
     exprs: list[Expr] = [Col(i) for i in range(len(rebuilt.fields))]
-    for index, margin in margins.items():
+    for margin in margins.values():
         if margin.column is None:
             continue
-        name = relation.aggs[index - count].name
-        exprs[margin.column] = _known(Col(margin.column))
-        if below.alone and name in ("sum", "avg"):
-            exprs[margin.column] = _root(Col(margin.column))
-    return Carried(Project(rebuilt, tuple(exprs), rebuilt.fields, None), margins, True)
-
-
-def _known(expr: Expr) -> Expr:
-    return Case(((Call("lt", (expr, UNKNOWN)), expr),), NO_MARGIN)
-
-
-def _root(expr: Expr) -> Expr:
-    """The square root; NULL (no interval) where the square is NULL or stands for an unknown one."""
-    known = Call("and", (Call("ge", (expr, ZERO)), Call("lt", (expr, UNKNOWN))))
-    return Case(((known, Call("sqrt", (Call("greatest", (expr, ZERO)),))),), NO_MARGIN)
+        exprs[margin.column] = if_known(Col(margin.column))
+        if below.alone:
+            exprs[margin.column] = root_of(Col(margin.column))
+    # Groups share no row, so no noise, unless rows did; which groups there are is chosen if rows were.
+    alone = below.alone or not relation.keys
+    chosen = bool(relation.keys) and (below.chosen or any(i < count for i in margins))
+    return Carried(Project(rebuilt, tuple(exprs), rebuilt.fields, None), margins, alone, chosen)
 
 
 def _spread(agg: Agg, width: Expr | None, alone: bool) -> Agg | None:
     """The aggregate that carries the half-width of ``agg`` (as a square where rows are independent)."""
-    if width is None or agg.name not in ("sum", "avg", "min", "max"):
+    if width is None or agg.distinct or agg.name not in ("sum", "avg", "min", "max"):
         return None
     # Aggregates skip NULL, but one unknown half-width makes the whole unknown: count it as infinite.
     width = Call("coalesce", (width, UNKNOWN))
-    if agg.name in ("min", "max"):
-        return Agg("max", width, agg.where)
-    if not alone:
-        return Agg(agg.name, width, agg.where)
-    square = Call("mul", (width, width))
+    # An extreme moves by at most the largest of all errors, which a single 95 % width does not bound;
+    # their sum does, and for independent ones the root of the sum of squares.
+    name = "avg" if agg.name == "avg" else "sum"
     # The root of the mean of squares bounds the half-width of a mean from above.
-    return Agg(agg.name, square, agg.where)
+    return Agg(name, Call("mul", (width, width)) if alone else width, agg.where)
 
 
 def _window(relation: Window) -> Carried:
@@ -260,16 +272,20 @@ def _window(relation: Window) -> Carried:
     wins = list(relation.wins)
     known = {i: (m.tokens, _place(m.column)) for i, m in below.margins.items()}
     found: dict[int, tuple[Tokens, Expr | None]] = {}
+    everything = frozenset(t for m in below.margins.values() for t in m.tokens)
     for i, win in enumerate(relation.wins):
+        if below.chosen or is_noisy((*win.partition, *(s.expr for s in win.order)), below.margins):
+            found[width + i] = (everything, None)
+            continue
         noisy = margin_of(win.args[0], below.margins) if win.args else None
         if noisy is None:
             continue
-        rooted = below.alone and win.name in ("sum", "avg")
+        rooted = below.alone and win.name in ("sum", "avg", "min", "max")
         half = _window_width(win, noisy[0], rooted=rooted)
         found[width + i] = (noisy[1], None)
         if half is not None:
             at = Col(wider + len(wins))
-            found[width + i] = (noisy[1], _root(at) if rooted else _known(at))
+            found[width + i] = (noisy[1], root_of(at) if rooted else if_known(at))
             wins.append(half)
     fields = (
         *below.relation.fields,
@@ -279,7 +295,8 @@ def _window(relation: Window) -> Carried:
     rebuilt = Window(below.relation, tuple(wins), fields, None)
     order = [*range(width), *(wider + i for i in range(len(relation.wins)))]
     # A window repeats one row's noise in others.
-    return _reordered(rebuilt, relation, order, known | found, alone=below.alone and not found)
+    shaped = _reordered(rebuilt, relation, order, known | found, alone=below.alone and not found)
+    return replace(shaped, chosen=below.chosen)
 
 
 def _place(column: int | None) -> Expr | None:
@@ -325,7 +342,8 @@ def _window_width(win: Win, width: Expr | None, *, rooted: bool) -> Win | None:
     width = Call("coalesce", (width, UNKNOWN))
     if rooted:
         width = Call("mul", (width, width))
-    name = "max" if win.name == "min" else win.name
+    # Extremes: as in ``_spread``.
+    name = "sum" if win.name in ("min", "max") else win.name
     return replace(win, name=name, args=(width, *win.args[1:]))
 
 
@@ -334,7 +352,7 @@ def _set_op(relation: SetOp) -> Carried:
     noisy = sorted({*left.margins, *right.margins})
     if relation.op != "union" or not relation.all:
         plain = {i: Margin(None, frozenset()) for i in noisy}
-        return Carried(relation, plain, False)
+        return Carried(relation, plain, False, bool(noisy) or left.chosen or right.chosen)
     margins: dict[int, Margin] = {}
     width = len(relation.fields)
     for position, index in enumerate(noisy):
@@ -347,7 +365,8 @@ def _set_op(relation: SetOp) -> Carried:
     fields = (*relation.fields, *(_hidden() for _ in noisy))
     exposed = tuple(replace(f, hidden=False) for f in fields)
     union = SetOp("union", True, sides[0], sides[1], exposed, None)
-    return Carried(Project(union, tuple(Col(i) for i in range(len(fields))), fields, None), margins, False)
+    shaped = Project(union, tuple(Col(i) for i in range(len(fields))), fields, None)
+    return Carried(shaped, margins, False, left.chosen or right.chosen)
 
 
 def _padded(side: Carried, original: Relation, noisy: list[int]) -> Relation:
@@ -360,103 +379,3 @@ def _padded(side: Carried, original: Relation, noisy: list[int]) -> Relation:
     known = facts(side.relation)
     fields = tuple(Field("", replace(facts_of(e, known), nullable=True)) for e in exprs)
     return Project(side.relation, tuple(exprs), fields, None)
-
-
-def margin_of(expr: Expr, margins: dict[int, Margin]) -> tuple[Expr | None, Tokens] | None:
-    """The half-width of an expression: ``None`` without noise; ``(None, …)`` if not known."""
-    tokens = frozenset(t for i in columns(expr) if i in margins for t in margins[i].tokens)
-    if not any(i in margins for i in columns(expr)):
-        return None
-    return _width(expr, margins), tokens
-
-
-def _tokens(expr: Expr, margins: dict[int, Margin]) -> Tokens:
-    return frozenset(t for i in columns(expr) if i in margins for t in margins[i].tokens)
-
-
-def _width(expr: Expr, margins: dict[int, Margin]) -> Expr | None:
-    if not any(i in margins for i in columns(expr)):
-        return ZERO
-    match expr:
-        case Col(index):
-            column = margins[index].column
-            return None if column is None else Col(column)
-        case Cast(arg, kind) if kind.numeric:
-            return _plus(_width(arg, margins), 0.5 if kind is Kind.INTEGER else 0.0)
-        case Case(whens, default):
-            return _case(whens, default, margins)
-        case Call(name, args):
-            return _call(name, args, margins)
-        case _:
-            return None
-
-
-def _case(whens: tuple[tuple[Expr, Expr], ...], default: Expr, margins: dict[int, Margin]) -> Expr | None:
-    widths = [_width(v, margins) for _, v in whens]
-    last = _width(default, margins)
-    if last is None or any(w is None for w in widths):
-        return None
-    return Case(tuple((c, w) for (c, _), w in zip(whens, widths, strict=True) if w is not None), last)
-
-
-def _call(name: str, args: tuple[Expr, ...], margins: dict[int, Margin]) -> Expr | None:
-    widths = [_width(a, margins) for a in args]
-    if any(w is None for w in widths):
-        return None
-    w = [x for x in widths if x is not None]
-    match name:
-        case "add" | "sub":
-            return _combine(args, w, margins)
-        case "mul":
-            return _combine(args, [_times(args[1], w[0]), _times(args[0], w[1])], margins)
-        case "div":
-            return _quotient(args, w, margins)
-        case "neg" | "abs":
-            return w[0]
-        case "floor" | "ceil" | "trunc":
-            return _plus(w[0], 1.0)
-        case "round":
-            return _plus(w[0], 0.5 * float(facts_of(Call("round", (ZERO, *args[1:])), ()).scale or 1))
-        case "coalesce" | "greatest" | "least":
-            return functools.reduce(lambda a, b: Call("add", (a, b)), w)
-        case "nullif":
-            return w[0]
-        case "sqrt":
-            return Call("div", (w[0], Call("mul", (Literal(Fraction(2), Kind.DOUBLE), _root(args[0])))))
-        case _:
-            return None
-
-
-def _times(factor: Expr, width: Expr) -> Expr:
-    return ZERO if width == ZERO else Call("mul", (Call("abs", (factor,)), width))
-
-
-def _plus(width: Expr | None, amount: float) -> Expr | None:
-    if width is None or amount == 0:
-        return width
-    return Call("add", (width, Literal(Fraction(amount), Kind.DOUBLE)))
-
-
-def _combine(args: tuple[Expr, ...], widths: list[Expr], margins: dict[int, Margin]) -> Expr:
-    """Quadrature where the two sides share no noise, linear addition where they do."""
-    present = [w for w in widths if w != ZERO]
-    if len(present) == 1:
-        return present[0]
-    first, second = present
-    if _tokens(args[0], margins) & _tokens(args[1], margins):
-        return Call("add", (first, second))
-    squares = Call("add", (Call("mul", (first, first)), Call("mul", (second, second))))
-    return _root(squares)
-
-
-def _quotient(args: tuple[Expr, ...], widths: list[Expr], margins: dict[int, Margin]) -> Expr:
-    """|a/b| to first order; the denominator is taken at the near end of its own interval."""
-    size = Call("abs", (args[1],))
-    near = size if widths[1] == ZERO else Call("sub", (size, widths[1]))
-    safe = Case(((Call("gt", (near, ZERO)), near),), NO_MARGIN)
-    top = Call("div", (widths[0], safe)) if widths[0] != ZERO else ZERO
-    bottom: Expr = ZERO
-    if widths[1] != ZERO:
-        ratio = Call("abs", (Call("div", args),))
-        bottom = Call("div", (Call("mul", (ratio, widths[1])), safe))
-    return _combine(args, [top, bottom], margins)

@@ -34,7 +34,7 @@ from sandbox.sql.expressions import (
 )
 from sandbox.sql.facts import condition, facts_of, literal_facts
 from sandbox.sql.functions.dates import day_values
-from sandbox.sql.functions.logic import comparable, union
+from sandbox.sql.functions.logic import comparable, not_null, union
 from sandbox.sql.narrow import narrowed
 from sandbox.sql.relation import (
     Aggregate,
@@ -129,11 +129,9 @@ def values(rows: tuple[tuple[Literal, ...], ...], names: Sequence[str]) -> Value
         raise refuse(Code.CONSTRUCT, "VALUES", "give every row as many values", "每行的值个数须相同")
     fields = []
     for i, name in enumerate(names):
-        known = [literal_facts(r[i]) for r in rows]
-        typed = [k for k in known if k.domain != ()] or known
-        for other in typed[1:]:
-            comparable("VALUES", (typed[0], other))
-        fields.append(Field(name, replace(union(tuple(typed)), nullable=any(k.nullable for k in known))))
+        known = tuple(literal_facts(r[i]) for r in rows)
+        comparable("VALUES", known)
+        fields.append(Field(name, replace(union(not_null(known)), nullable=any(k.nullable for k in known))))
     return Values(tuple(tuple(_value(v) for v in r) for r in rows), tuple(fields))
 
 
@@ -232,7 +230,7 @@ def join(kind: JoinKind, left: Relation, right: Relation, on: Expr) -> Relation:
     if left.privacy is None:
         return _private_right(kind, left, right, on)
     if right.privacy is None:
-        fan = _fan_out(right, on, len(left.fields), [f.facts for f in fields])
+        fan = fan_out(right, on, len(left.fields), [f.facts for f in fields])
         rows = _most_rows(left.privacy.rows, fan)
         privacy = replace(left.privacy, rows=rows, single=left.privacy.single and fan == 1)
         return Join(kind, left, right, on, fields, privacy)
@@ -244,7 +242,7 @@ def _private_right(kind: JoinKind, left: Relation, right: Relation, on: Expr) ->
     # join.  Empty groups come back through the declared domain of the key.
     assert right.privacy is not None
     fields = _joined_fields("inner", left, right)
-    fan = _fan_out(left, on, 0, [f.facts for f in fields])
+    fan = fan_out(left, on, 0, [f.facts for f in fields])
     unit = len(left.fields) + right.privacy.unit
     rows = _most_rows(right.privacy.rows, fan)
     privacy = replace(right.privacy, unit=unit, rows=rows, single=right.privacy.single and fan == 1)
@@ -323,7 +321,7 @@ def _siblings(a: Source | None, b: Source | None) -> bool:
     return bool(ends[0] & ends[1])
 
 
-def _fan_out(public: Relation, on: Expr, offset: int, known: Sequence[Facts]) -> int | None:
+def fan_out(public: Relation, on: Expr, offset: int, known: Sequence[Facts]) -> int | None:
     """How many public rows can match one private row; ``None`` if unknown.
 
     One, if a column in which no two public rows agree must equal something of the *private* row, and
@@ -516,8 +514,9 @@ def set_op(op: str, all_: bool, left: Relation, right: Relation) -> Relation:
 
 
 def _merged(a: Field, b: Field) -> Field:
-    comparable("UNION", tuple(f for f in (a.facts, b.facts) if f.domain != ()) or (a.facts,))
-    return Field(a.name, union(tuple(f for f in (a.facts, b.facts) if f.domain != ()) or (a.facts,)))
+    both = (a.facts, b.facts)
+    comparable("UNION", both)
+    return Field(a.name, replace(union(not_null(both)), nullable=a.facts.nullable or b.facts.nullable))
 
 
 def _private_union(op: str, all_: bool, left: Relation, right: Relation) -> Relation:

@@ -4,6 +4,7 @@ parts, or the way they are written.  Plans and answers are keyed by its hash."""
 from __future__ import annotations
 
 import hashlib
+from typing import assert_never
 
 from sandbox.sql.expressions import Agg, Call, Case, Cast, Col, Expr, Literal, Win, conjuncts
 from sandbox.sql.relation import (
@@ -47,6 +48,8 @@ def canonical_expr(expr: Expr) -> str:
             return f"case({branches};{canonical_expr(default)})"
         case Cast(arg, kind, scale):
             return f"cast({canonical_expr(arg)},{kind.value},{scale})"
+        case _:
+            assert_never(expr)
 
 
 def _choices(expr: Expr) -> str | None:
@@ -125,6 +128,8 @@ def canonical(relation: Relation) -> str:
         case Order():
             by = ",".join(f"{canonical_expr(s.expr)}/{s.descending}/{s.nulls_first}" for s in relation.by)
             return f"order({canonical(relation.input)};{by};{relation.limit};{relation.offset})"
+        case _:
+            assert_never(relation)
 
 
 def _sides(relation: Join | SemiJoin | SetOp) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import assert_never
 
 from sandbox.catalogue import UNBOUNDED, Kind, Range, Scalar
 
@@ -132,6 +133,8 @@ def children(expr: Expr) -> tuple[Expr, ...]:
             return (*(part for when in whens for part in when), default)
         case Cast(arg):
             return (arg,)
+        case _:
+            assert_never(expr)
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
@@ -157,6 +160,8 @@ def rebuild(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
             return Case(tuple((change(c), change(v)) for c, v in whens), change(default))
         case Cast(arg):
             return replace(expr, arg=change(arg))
+        case _:
+            assert_never(expr)
 
 
 def substitute(expr: Expr, inputs: tuple[Expr, ...]) -> Expr:

@@ -16,13 +16,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
+from typing import assert_never
 
 from sandbox.catalogue import Kind, Range, Scalar
 from sandbox.errors import Code, refuse
 from sandbox.sql.casts import cast_facts, cast_value
 from sandbox.sql.expressions import Call, Case, Cast, Col, Expr, Facts, Literal, children, rebuild
 from sandbox.sql.functions import FUNCTIONS
-from sandbox.sql.functions.logic import comparable, held, union
+from sandbox.sql.functions.logic import comparable, held, not_null, union
 from sandbox.sql.functions.registry import Value
 
 MOST = 5000
@@ -47,6 +48,7 @@ class _Given:
 
 
 Given = tuple[_Given, ...]
+Computed = Literal | Call | Case | Cast
 
 
 def facts_of(expr: Expr, inputs: Inputs) -> Facts:
@@ -67,7 +69,7 @@ def _used(expr: Expr) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=8192)
-def _facts_of(expr: Expr, given: Given) -> Facts:
+def _facts_of(expr: Computed, given: Given) -> Facts:
     known = _local(expr, {g.index: g.facts for g in given})
     if known.domain is None:
         domain = _derived_domain(expr, given)
@@ -76,10 +78,8 @@ def _facts_of(expr: Expr, given: Given) -> Facts:
     return known
 
 
-def _local(expr: Expr, inputs: Inputs) -> Facts:
+def _local(expr: Computed, inputs: Inputs) -> Facts:
     match expr:
-        case Col(index):
-            return inputs[index]
         case Literal():
             return literal_facts(expr)
         case Call(name, args):
@@ -88,6 +88,8 @@ def _local(expr: Expr, inputs: Inputs) -> Facts:
             return _case(whens, default, inputs)
         case Cast(arg, kind, scale):
             return cast_facts(facts_of(arg, inputs), kind, scale)
+        case _:
+            assert_never(expr)
 
 
 def _call(name: str, args: tuple[Expr, ...], inputs: Inputs) -> Facts:
@@ -116,11 +118,9 @@ def _constants(name: str, args: tuple[Expr, ...]) -> None:
 def _case(whens: tuple[tuple[Expr, Expr], ...], default: Expr, inputs: Inputs) -> Facts:
     for test, _ in whens:
         condition("CASE WHEN", test, inputs)
-    branches = [facts_of(v, inputs) for v in (*(v for _, v in whens), default)]
-    typed = tuple(b for b in branches if b.domain != ()) or tuple(branches)
-    for other in typed[1:]:
-        comparable("CASE", (typed[0], other))
-    return replace(union(typed), nullable=any(b.nullable for b in branches))
+    branches = tuple(facts_of(v, inputs) for v in (*(v for _, v in whens), default))
+    comparable("CASE", branches)
+    return replace(union(not_null(branches)), nullable=any(b.nullable for b in branches))
 
 
 def condition(place: str, expr: Expr, inputs: Inputs) -> Expr:
@@ -181,6 +181,8 @@ def evaluate(expr: Expr, row: Sequence[Value]) -> Value:
             return evaluate(default, row)
         case Cast(arg, kind, scale):
             return cast_value(evaluate(arg, row), kind, scale)
+        case _:
+            assert_never(expr)
 
 
 def _derived_domain(expr: Expr, given: Given) -> tuple[Scalar, ...] | None:

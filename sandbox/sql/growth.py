@@ -26,7 +26,7 @@ from sandbox.sql.relation import (
 )
 
 MOST_NODES = 2_000
-MOST_LEVELS = 100
+MOST_LEVELS = 150
 MOST_PARTS = 20_000
 MOST_EXPRESSION = 2_000
 MOST_DEPTH = 80

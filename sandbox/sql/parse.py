@@ -100,7 +100,7 @@ def _statement(text: str) -> exp.Query:
         tokens = sqlglot.tokenize(text, read="duckdb")
         if len(tokens) > MOST_TOKENS:
             raise refuse(Code.TEXT_NESTING, f"{len(tokens)} > {MOST_TOKENS}")
-        _texts_apart(tokens)
+        _tokens_apart(tokens)
         _whole_intervals(tokens)
         trees = [t for t in sqlglot.parse(text, read="duckdb") if t is not None]
     except (SqlglotError, RecursionError, ValueError, AttributeError, IndexError, KeyError, TypeError):
@@ -121,11 +121,19 @@ def _whole_intervals(tokens: Sequence[Token]) -> None:
             raise refuse(Code.LITERAL, "INTERVAL", "write INTERVAL 90 DAY", "请写作 INTERVAL 90 DAY")
 
 
-def _texts_apart(tokens: Sequence[Token]) -> None:
-    """Refuse two texts side by side: one reader joins them, another does not."""
+def _tokens_apart(tokens: Sequence[Token]) -> None:
+    """Refuse what readers split in different ways: texts side by side, and numbers that run into a word."""
     for one, two in pairwise(tokens):
         if one.token_type is two.token_type is TokenType.STRING:
             raise refuse(Code.CONSTRUCT, "'…' '…'", "join texts with ||", "请用 || 连接文本")
+        if one.token_type is TokenType.NUMBER and two.start == one.end + 1 and two.text[:1].isalpha():
+            found = f"{one.text}{two.text}"[:30]
+            raise refuse(
+                Code.LITERAL,
+                found,
+                "write decimal numbers, and AS before a name",
+                "请使用十进制数，名称前写 AS",
+            )
 
 
 def _outside(text: str) -> str:

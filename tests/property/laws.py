@@ -229,13 +229,18 @@ def any_query(random: Random) -> str:
 
 
 def check(seed: int, cases: int, most_violations: int = 10, ask: Asker = any_query) -> Report:
-    """At least ``cases`` cases from one seed; stops early after some violations."""
+    """At least ``cases`` cases from one seed; stops early after some violations.
+
+    (Or after as many queries, where most are refused.)
+    """
     random, report = Random(seed), Report()
-    while report.cases < cases and len(report.violations) < most_violations:
+    asked = 0
+    while report.cases < cases and asked < cases and len(report.violations) < most_violations:
         worlds = Worlds(random)
         for _ in range(QUERIES_A_WORLD):
             if report.cases >= cases or len(report.violations) >= most_violations:
                 break
+            asked += 1
             one(worlds, random, report, ask)
         worlds.close()
     return report

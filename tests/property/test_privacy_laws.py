@@ -15,7 +15,7 @@ import pytest
 from tests.property.laws import any_query, check
 
 from sandbox.privacy import statements
-from sandbox.sql import build, simplify
+from sandbox.sql import build
 from sandbox.sql.relation import Join, Relation, SemiJoin, SetOp
 
 CHUNK = 1000
@@ -60,13 +60,13 @@ def no_rank(patch: Patch) -> None:
 
 
 def _everywhere(patch: Patch, name: str, changed: Callable[..., Any]) -> None:
-    for module in (build, simplify):
-        if hasattr(module, name):
+    for module in list(sys.modules.values()):
+        if module.__name__.startswith("sandbox.sql") and hasattr(module, name):
             patch.setattr(module, name, changed)
 
 
-def no_tie(patch: Patch) -> None:
-    """Protected tables joined on whatever was written."""
+def any_join(patch: Patch) -> None:
+    """Protected tables joined on anything, and no tie added."""
     original = build._both_private
 
     def changed(kind: Any, left: Relation, right: Relation, on: Any, fields: Any) -> Join:
@@ -74,13 +74,8 @@ def no_tie(patch: Patch) -> None:
         assert isinstance(made, Join)
         return replace(made, on=on)
 
-    patch.setattr(build, "_both_private", changed)
-
-
-def any_join(patch: Patch) -> None:
-    """Protected tables joined on anything, unit or not."""
     patch.setattr(build, "unit_equality", lambda left, right, on: True)
-    no_tie(patch)
+    patch.setattr(build, "_both_private", changed)
 
 
 def no_semi_tie(patch: Patch) -> None:
@@ -103,7 +98,7 @@ def per_unit_keys(patch: Patch) -> None:
 
 
 def single_after_fan_out(patch: Patch) -> None:
-    patch.setattr(build, "_fan_out", lambda public, on, offset, known: 1)
+    patch.setattr(build, "fan_out", lambda public, on, offset, known: 1)
 
 
 def single_everywhere(patch: Patch) -> None:
@@ -158,11 +153,10 @@ BUGS: dict[Callable[[Patch], None], Callable[[Random], str]] = {
     no_scaling: any_query,
     wrong_norm: any_query,
     no_rank: any_query,
-    no_tie: texts("SELECT SUM(i.amount) FROM item AS i JOIN claim AS c ON i.cid = c.cid WHERE c.fee > 1"),
     any_join: texts("SELECT c.icd, COUNT(*) FROM claim AS c JOIN person AS p ON c.n = p.age OR c.n < 4 GROUP BY c.icd"),
     no_semi_tie: texts("SELECT COUNT(*) FROM person WHERE vip IN (SELECT p.vip FROM person AS p WHERE p.age > 50)"),
     per_unit_keys: any_query,
-    single_after_fan_out: any_query,
+    single_after_fan_out: texts("SELECT COUNT(*), SUM(p.age) FROM person AS p JOIN zone AS z ON p.city = z.city"),
     single_everywhere: any_query,
     widened_keys: texts("SELECT COUNT(*) FROM person AS p JOIN hospital AS h ON p.score = h.beds"),
     union_keeps_padding: texts(
@@ -177,9 +171,9 @@ BUGS: dict[Callable[[Patch], None], Callable[[Random], str]] = {
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
 def test_the_law_finds_a_planted_bug(bug: Callable[[Patch], None], monkeypatch: Patch) -> None:
     bug(monkeypatch)
-    assert check(5, 4000, 1, BUGS[bug]).violations, "a law that cannot fail is no law"
+    assert check(5, 3000, 1, BUGS[bug]).violations, "a law that cannot fail is no law"
 
 
 @pytest.mark.parametrize("ask", {a for a in BUGS.values() if a is not any_query})
 def test_without_the_bug_the_same_questions_pass(ask: Callable[[Random], str]) -> None:
-    assert check(5, 200, 1, ask).violations == []
+    assert check(5, 100, 1, ask).violations == []

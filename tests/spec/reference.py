@@ -9,6 +9,7 @@ from typing import Any, Final
 from sandbox.catalogue import Table
 from sandbox.errors import Code
 from sandbox.sql import growth, parse
+from sandbox.sql.aggregates import PROTECTED as PROTECTED_AGGREGATES
 from sandbox.sql.functions import FUNCTIONS
 from sandbox.sql.resolve.grouping import MOST_SETS
 from tests.spec.house import DATA, TOWNS, VISITS, Case, Row, Rule, cases, names, rules, topics
@@ -62,6 +63,7 @@ def page() -> str:
         parts.extend(_case(c) for c in found if c.topic == topic)
     parts.append(_functions())
     parts.append(PROTECTED)
+    parts.append(_protected_aggregates())
     parts.append(_rules(rules("protected")))
     parts.append(REFUSED)
     parts.append(_rules(rules("refused")))
@@ -108,6 +110,16 @@ def _functions() -> str:
         for family in families
     ]
     return "## All functions 全部函数\n\n" + "\n".join(lines) + "\n"
+
+
+def _protected_aggregates() -> str:
+    listed = ", ".join(f"`{name}`" for name in sorted(PROTECTED_AGGREGATES))
+    return (
+        f"A release knows the aggregates {listed}\n"
+        "(`count` also DISTINCT; the policy says over which columns). Over released and public tables\n"
+        "all do.\n\n"
+        "发布可用以上聚合（`count` 可加 DISTINCT；可用列由政策规定）；已发布表与公开表上可用全部聚合。\n"
+    )
 
 
 def _rules(found: list[Rule]) -> str:

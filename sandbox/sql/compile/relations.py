@@ -122,12 +122,9 @@ def _stored(field: Field, alias: str) -> str:
 
 def _part(relation: Relation, alias: str) -> Rows:
     """Rows without conditions of their own, fit for one side of a join."""
-    rows = _rows(relation, alias)
     if isinstance(relation, Scan | Released):
-        return rows
-    if rows.where or isinstance(relation, Join) or not rows.source:
-        return Rows(f'({compile_relation(relation)}) AS "{alias}"', _columns(alias, len(relation.fields)))
-    return rows
+        return _rows(relation, alias)
+    return Rows(f'({compile_relation(relation)}) AS "{alias}"', _columns(alias, len(relation.fields)))
 
 
 def _join(join: Join, alias: str) -> Rows:

@@ -19,11 +19,19 @@ BOOL = fixed(Kind.BOOLEAN)
 
 
 def comparable(name: str, facts: tuple[Facts, ...]) -> None:
-    """Refuse to compare values of different families (no silent casts, which could fail)."""
-    families = {family(f.kind) for f in facts}
-    if len(families) > 1:
-        kinds = " and ".join(f.kind.value for f in facts)
+    """Refuse to compare values of different families (no silent casts, which could fail).
+
+    What is always NULL compares with anything.
+    """
+    typed = not_null(facts)
+    if len({family(f.kind) for f in typed}) > 1:
+        kinds = " and ".join(f.kind.value for f in typed)
         raise refuse(Code.TYPE, f"{name}: {kinds}", "CAST one side", "请对一侧使用 CAST")
+
+
+def not_null(facts: tuple[Facts, ...]) -> tuple[Facts, ...]:
+    """The facts that say something of a type: all but those of NULL, unless there are no others."""
+    return tuple(f for f in facts if f.domain != ()) or facts
 
 
 def family(kind: Kind) -> str:
@@ -124,8 +132,7 @@ def _or(*values: Value) -> Value:
 
 
 def _in_rule(facts: tuple[Facts, ...]) -> Facts:
-    for other in facts[1:]:
-        comparable("IN", (facts[0], other))
+    comparable("IN", facts)
     return BOOL(facts)
 
 
@@ -164,15 +171,8 @@ def _like(name: str, symbol: str, *, ignore_case: bool) -> Function:
 
 
 def _same(facts: tuple[Facts, ...]) -> Facts:
-    typed = tuple(f for f in facts if not is_null_literal(f)) or facts
-    for other in typed[1:]:
-        comparable("values", (typed[0], other))
-    return union(typed)
-
-
-def is_null_literal(facts: Facts) -> bool:
-    """Whether the value is always NULL (the literal)."""
-    return facts.domain == ()
+    comparable("values", facts)
+    return union(not_null(facts))
 
 
 def _coalesce_rule(facts: tuple[Facts, ...]) -> Facts:
@@ -183,7 +183,7 @@ def _coalesce_rule(facts: tuple[Facts, ...]) -> Facts:
 def _nullif_rule(facts: tuple[Facts, ...]) -> Facts:
     comparable("NULLIF", facts)
     first = facts[0]
-    return Facts(joined(facts), True, first.range, first.scale, first.domain)
+    return Facts(joined(not_null(facts)), True, first.range, first.scale, first.domain)
 
 
 def _extreme(name: str, pick: Callable[..., Value]) -> Function:

@@ -141,7 +141,7 @@ def _mod(a: Value, b: Value) -> Value:
 def _abs_rule(facts: tuple[Facts, ...]) -> Facts:
     kinds_must("abs", facts, ONE)
     spread = facts[0].range
-    out = UNBOUNDED
+    out = Range(Fraction(0))
     if spread.lo is not None and spread.hi is not None:
         lo = Fraction(0) if _holds_zero(spread) else min(abs(spread.lo), abs(spread.hi))
         out = Range(lo, spread.magnitude)

@@ -9,6 +9,7 @@ from sqlglot import exp
 from sandbox.errors import Code, refuse
 from sandbox.sql.expressions import Agg, Call, Expr, Frame, Literal, Sort, Win
 from sandbox.sql.resolve.layers import is_aggregate
+from sandbox.sql.resolve.literals import whole
 from sandbox.sql.resolve.reader import Reader
 from sandbox.sql.syntax import AGGREGATES, RANKS
 
@@ -86,8 +87,7 @@ def _ordered(node: exp.Expr, base: Reader) -> tuple[Expr, tuple[Sort, ...]]:
 
 def read_sort(node: exp.Expr, reader: Reader) -> Sort:
     """One ORDER BY item; NULLs come last unless said otherwise, as in the engine."""
-    if not isinstance(node, exp.Ordered):
-        return Sort(reader.read(node))
+    assert isinstance(node, exp.Ordered)
     return Sort(reader.read(node.this), bool(node.args.get("desc")), bool(node.args.get("nulls_first")))
 
 
@@ -150,7 +150,7 @@ def _frame(spec: exp.WindowSpec) -> Frame:
 def _edge(bound: object, side: str) -> int | None:
     if isinstance(bound, str):
         return 0 if bound.upper() == "CURRENT ROW" else None
-    if isinstance(bound, exp.Literal) and str(bound.this).isdigit() and len(str(bound.this)) < 6:
-        rows = int(str(bound.this))
+    rows = whole(bound, 100_000)
+    if rows is not None:
         return -rows if side.upper() == "PRECEDING" else rows
     raise refuse(Code.CONSTRUCT, "OVER (… ROWS …)", "use constant bounds", "请使用常数边界")

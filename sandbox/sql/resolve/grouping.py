@@ -17,6 +17,7 @@ from sandbox.sql.expressions import Agg, Cast, Col, Expr, Literal
 from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import Relation
 from sandbox.sql.resolve.layers import aggregates_in, nodes_in
+from sandbox.sql.resolve.literals import whole
 from sandbox.sql.resolve.reader import Reader
 
 MOST_SETS = 16
@@ -35,10 +36,10 @@ class Item:
 
 def ordinal(node: exp.Literal, items: Sequence[Item]) -> Item:
     """The SELECT item at a position that GROUP BY or ORDER BY names."""
-    text = str(node.this)
-    if not text.isdigit() or len(text) > 4 or not 1 <= int(text) <= len(items):
-        raise refuse(Code.GROUPING, text[:10])
-    return items[int(text) - 1]
+    position = whole(node, len(items))
+    if not position:
+        raise refuse(Code.GROUPING, str(node.this)[:10])
+    return items[position - 1]
 
 
 def keys_of(group: exp.Expr | None, items: Sequence[Item], base: Reader) -> list[Key]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from fractions import Fraction
 
 from sqlglot import exp
@@ -12,6 +13,8 @@ from sandbox.errors import Code, refuse
 from sandbox.sql.expressions import Expr, Literal
 
 LARGEST = 2**62
+REAL = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
+"""Numbers with a point or an exponent; a longer exponent could not be held exactly."""
 KINDS = {
     exp.DType.BOOLEAN: Kind.BOOLEAN,
     exp.DType.INT: Kind.INTEGER,
@@ -29,6 +32,7 @@ MONTHS = dict(enumerate(_MONTHS.split(), 1))
 DAYS = dict(enumerate(["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]))
 """English names by number, as the engine has them: months from 1, days from Sunday, which is 0."""
 
+AMOUNT = re.compile(r"-?[0-9]{1,9}")
 INTERVALS = {
     "SECOND": ("add_seconds", 1),
     "MINUTE": ("add_seconds", 60),
@@ -43,18 +47,23 @@ INTERVALS = {
 
 def number(text: str) -> Literal:
     """An integer or decimal constant.  Exponents give binary64, exact in between."""
-    if text.isdigit():
-        value = int(text)
-        if value > LARGEST:
+    if text.isdecimal():
+        if len(text) > 40 or int(text) > LARGEST:
             raise refuse(Code.LITERAL, text[:30], "use a number below 2^62", "请使用小于 2^62 的数")
-        return Literal(value, Kind.INTEGER)
-    try:
-        exact = Fraction(text) if len(text) <= 40 else None
-    except ValueError:
-        exact = None
-    if exact is None or abs(exact) > 10**30 or "_" in text:
+        return Literal(int(text), Kind.INTEGER)
+    exact = Fraction(text) if len(text) <= 40 and REAL.fullmatch(text) else None
+    if exact is None or exact > 10**30:
         raise refuse(Code.LITERAL, text[:30], "use a plain decimal number", "请使用普通小数")
     return Literal(exact, Kind.DOUBLE)
+
+
+def whole(node: object, most: int) -> int | None:
+    """The number, if the node is a constant whole number of at most ``most``."""
+    if not isinstance(node, exp.Literal) or node.args.get("is_string"):
+        return None
+    text = str(node.this)
+    value = int(text) if text.isdecimal() and len(text) <= 9 else None
+    return value if value is not None and value <= most else None
 
 
 def date(text: str) -> Literal:
@@ -91,18 +100,10 @@ def kind_of(node: exp.Expr) -> tuple[Kind, Fraction | None]:
     params = [p.this for p in node.expressions]
     if kind is not Kind.DECIMAL:
         return kind, None
-    digits = (
-        int(params[1].this)
-        if len(params) == 2 and isinstance(params[1], exp.Literal)
-        else (3 if not params else 0)
-    )
-    if digits > 12:
-        raise refuse(
-            Code.LITERAL,
-            f"DECIMAL(…, {digits})",
-            "use at most 12 digits after the point",
-            "小数位数不超过 12",
-        )
+    digits = 3 if not params else 0 if len(params) == 1 else whole(params[1], 12)
+    if digits is None:
+        hint = "use at most 12 digits after the point"
+        raise refuse(Code.LITERAL, "DECIMAL(…)", hint, "小数位数不超过 12")
     return kind, Fraction(1, 10**digits)
 
 
@@ -117,7 +118,7 @@ def interval(node: exp.Interval) -> tuple[str, int]:
     unit = unit.removesuffix("S")
     amount = node.this
     text = str(amount.this) if isinstance(amount, exp.Literal) else ""
-    if unit not in INTERVALS or not text.lstrip("-").isdigit() or len(text) > 9:
+    if unit not in INTERVALS or not AMOUNT.fullmatch(text):
         raise refuse(Code.LITERAL, "INTERVAL", "write INTERVAL 90 DAY", "请写作 INTERVAL 90 DAY")
     name, factor = INTERVALS[unit]
     return name, int(text) * factor

@@ -144,7 +144,7 @@ def attach_scalars(
     """Join each scalar subquery's single row beside the relation; say where its value stands."""
     known: dict[exp.Expr, int] = {}
     for node in nodes_in(roots, (exp.Query,)):
-        if isinstance(node.parent, exp.Exists | exp.In) and node.arg_key in ("this", "query"):
+        if isinstance(node.parent, exp.Exists) or node.arg_key == "query":
             raise misplaced_test()
         value = place.resolve(node)
         shown = visible(value)

@@ -12,6 +12,7 @@ from sandbox.sql.build import project, set_op
 from sandbox.sql.expressions import Col, Sort
 from sandbox.sql.growth import Growth
 from sandbox.sql.relation import Relation, visible
+from sandbox.sql.resolve.literals import whole
 from sandbox.sql.resolve.scope import fold, scope_of
 from sandbox.sql.resolve.select import limited, read_select
 from sandbox.sql.resolve.tables import Place
@@ -75,12 +76,9 @@ def _reordered(node: exp.Expr, relation: Relation) -> Relation:
 
 def _output_index(node: exp.Expr, relation: Relation) -> int:
     shown = visible(relation)
-    if (
-        isinstance(node, exp.Literal)
-        and str(node.this).isdigit()
-        and 1 <= int(str(node.this)[:4]) <= len(shown)
-    ):
-        return shown[int(str(node.this)[:4]) - 1]
+    position = whole(node, len(shown))
+    if position:
+        return shown[position - 1]
     if isinstance(node, exp.Column):
         found = scope_of(relation, "").find(node.name)
         if found is not None:

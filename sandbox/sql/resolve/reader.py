@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
@@ -144,9 +145,8 @@ class Reader:
                 parts = [node.this, node.args.get("start"), node.args.get("length")]
                 return self._call("substr", *(self.read(p) for p in parts if p is not None))
             case exp.Replace():
-                return self._call(
-                    "replace", *(self.read(a) for a in (node.this, node.expression, node.args["replacement"]))
-                )
+                texts = (node.this, node.expression, node.args.get("replacement"))
+                return self._call("replace", *(self.read(t) for t in texts if t is not None))
             case exp.Trim():
                 side = str(node.args.get("position") or "").upper()
                 return self._call(
@@ -231,7 +231,8 @@ class Reader:
     def _folded(self, call: Call) -> Expr:
         value = evaluate(call, ())
         kind = facts_of(call, ()).kind
-        return Literal(value, kind) if value is not None else call
+        endless = isinstance(value, float) and not math.isfinite(value)
+        return call if value is None or endless else Literal(value, kind)
 
     def _not(self, inner: Expr) -> Expr:
         flipped = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}

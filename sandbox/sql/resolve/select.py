@@ -15,6 +15,7 @@ from sandbox.sql.resolve.calls import read_aggregate, read_sort, read_window
 from sandbox.sql.resolve.columns import Columns
 from sandbox.sql.resolve.grouping import Item, grouped, ordinal
 from sandbox.sql.resolve.layers import LayerReader, aggregates_in, nodes_in
+from sandbox.sql.resolve.literals import whole
 from sandbox.sql.resolve.predicates import apply_where, attach_scalars, split
 from sandbox.sql.resolve.reader import Reader
 from sandbox.sql.resolve.scope import Scope, fold
@@ -204,7 +205,7 @@ def _count(node: exp.Expr | None) -> int | None:
     if node is None:
         return None
     value = node.args.get("count") if isinstance(node, exp.Fetch) else node.expression
-    text = str(value.this) if isinstance(value, exp.Literal) else ""
-    if not text.isdigit() or len(text) > 9:
+    rows = whole(value, 10**9)
+    if rows is None:
         raise refuse(Code.CONSTRUCT, "LIMIT", "use a constant number", "请使用常数")
-    return int(text)
+    return rows

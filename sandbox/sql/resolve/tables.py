@@ -84,7 +84,7 @@ def _alias(node: exp.Expr) -> tuple[str, list[str] | None]:
 
 def _table(node: exp.Table, place: Place, alias: str, renamed: list[str] | None) -> tuple[Relation, Scope]:
     if not isinstance(node.this, exp.Identifier):
-        raise refuse(Code.FUNCTION, f"{getattr(node.this, 'key', 'table function')}()".upper())
+        raise refuse(Code.FUNCTION, f"{node.this.key}()".upper())
     name = str(node.this.this)
     database = node.args.get("db")
     known = place.ctes.get(fold(name)) if database is None else None
@@ -124,8 +124,6 @@ def _values(node: exp.Values, alias: str, renamed: list[str] | None) -> tuple[Re
         if not all(isinstance(v, Literal) for v in row):
             raise refuse(Code.CONSTRUCT, "VALUES", "use constants", "请使用常量")
         rows.append(tuple(v for v in row if isinstance(v, Literal)))
-    if len(rows) > 1000:
-        raise refuse(Code.CONSTRUCT, "VALUES", "use at most 1000 rows", "最多 1000 行")
     relation = values(tuple(rows), [f"col{i}" for i in range(len(rows[0]))])
     return relation, scope_of(relation, alias, renamed)
 
@@ -138,7 +136,7 @@ def _join(
     shifted = right_scope.shifted(len(left.fields))
     using = [str(c.this) for c in node.args.get("using") or ()]
     both = scope.merging(using, shifted) if using else scope.beside(shifted)
-    if kind in ("SEMI", "ANTI"):
+    if kind in ("SEMI", "ANTI") and side in ("", "LEFT"):
         on = _condition(node, left, right, scope, shifted, both, using)
         return semi_join(left, right, on, anti=kind == "ANTI"), scope
     if kind not in ("", "INNER", "CROSS", "OUTER") or side not in ("", "LEFT", "RIGHT", "FULL"):

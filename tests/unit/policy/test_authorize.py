@@ -9,6 +9,7 @@ import pytest
 from sandbox.catalogue import Catalogue, Column, Kind, Range, Table, Unit, Use
 from sandbox.errors import Code, Reason
 from sandbox.policy.authorize import authorize
+from sandbox.sql import growth
 from sandbox.sql.build import aggregate, distinct, scan, set_op, window
 from sandbox.sql.expressions import Agg, Col, Literal, Win
 from sandbox.sql.parse import parse
@@ -621,6 +622,15 @@ def test_branches_do_not_multiply_for_ever() -> None:
     assert [r.code for r in ask(product)] == [Code.SET_OPERATION]
 
 
+@pytest.fixture
+def unbounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resolving bounds expressions already; tracing must hold without."""
+    monkeypatch.setattr(growth, "MOST_EXPRESSION", 10**9)
+    monkeypatch.setattr(growth, "MOST_PARTS", 10**9)
+    monkeypatch.setattr(growth, "MOST_DEPTH", 10**9)
+
+
+@pytest.mark.usefixtures("unbounded")
 def test_traced_expressions_do_not_grow_for_ever() -> None:
     text = "SELECT id, salary AS s FROM people"
     for _ in range(14):
@@ -629,6 +639,7 @@ def test_traced_expressions_do_not_grow_for_ever() -> None:
     assert [r.code for r in found] == [Code.TEXT_NESTING]
 
 
+@pytest.mark.usefixtures("unbounded")
 def test_traced_expressions_do_not_deepen_for_ever() -> None:
     steps = ["c0 AS (SELECT id, salary AS s FROM people)"]
     steps += [f"c{i + 1} AS (SELECT id, s{'+1' * 30} AS s FROM c{i})" for i in range(40)]

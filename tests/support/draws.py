@@ -1,0 +1,164 @@
+"""Repeated answers to one query with the real mechanisms, beside what it would say without noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from tests.support.worlds import share
+
+from sandbox.catalogue import Catalogue, Column, Kind, Range, Table, Unit, Use
+from sandbox.policy.documents import DpGuard
+from sandbox.privacy.accounting import Measure
+from sandbox.privacy.margins import with_margins
+from sandbox.privacy.plan import Priced, plan
+from sandbox.privacy.protect import Bounds, Cells, bounds, protect, searched
+from sandbox.privacy.release import Release, What
+from sandbox.privacy.spend import spend
+from sandbox.privacy.statements import exact_sql, norms_sql
+from sandbox.sql.compile import compile_relation
+from sandbox.sql.parse import parse
+from sandbox.sql.resolve.query import resolve
+from sandbox.sql.simplify import simplify
+
+EVERY = frozenset(Use)
+GROUPS = ("a", "b", "c", "d", "e")
+VISITS = Table(
+    "d",
+    "visit",
+    (
+        Column("pid", Kind.INTEGER, EVERY),
+        Column("g", Kind.STRING, EVERY, nullable=False, domain=GROUPS),
+        Column("h", Kind.STRING, EVERY, nullable=False),
+        Column("fee", Kind.DECIMAL, EVERY, nullable=False, clip=Range(Fraction(0), Fraction(1000)), scale=Fraction(1, 100)),
+    ),
+    Unit("person", "d/person", "pid"),
+    rows=40,
+)
+KINDS = Table(
+    "d",
+    "kind",
+    (Column("g", Kind.STRING, EVERY, unique=True), Column("share", Kind.DOUBLE, EVERY, range=Range(Fraction(0), Fraction(1)))),
+    extent=5,
+)
+CATALOGUE = Catalogue((VISITS, KINDS))
+LOOSE = 2**50
+
+
+def house(seed: int, units: int, *, skewed: bool = False) -> duckdb.DuckDBPyConnection:
+    """People with visits: a few each, or with a heavy tail of both visits and fees."""
+    random = Random(seed)
+    rows = []
+    for unit in range(units):
+        count = min(int(random.paretovariate(1.3)), 40) if skewed else random.randint(1, 5)
+        for _ in range(count):
+            fee = min(random.paretovariate(1.5), 1000.0) if skewed else random.uniform(0, 100)
+            rows.append((unit, random.choice("aabbbcdde"), random.choice("xyz"), round(fee, 2), unit))
+    connection = duckdb.connect()
+    connection.execute("CREATE SCHEMA d")
+    connection.execute("CREATE SCHEMA released")
+    connection.execute("CREATE TABLE d.visit (pid BIGINT, g VARCHAR, h VARCHAR, fee DECIMAL(18, 2), _u BIGINT)")
+    columns = zip(*rows, strict=True)
+    kinds = (pa.int64(), pa.string(), pa.string(), pa.float64(), pa.int64())
+    arriving = pa.table({n: pa.array(c, k) for n, c, k in zip("pghfu", columns, kinds, strict=True)})
+    connection.register("arriving", arriving)
+    connection.execute("INSERT INTO d.visit SELECT * FROM arriving")
+    connection.unregister("arriving")
+    connection.execute("CREATE TABLE d.kind AS SELECT * FROM (VALUES ('a', 0.1), ('b', 0.5), ('c', 1), ('d', 0), ('e', 0.25)) AS t(g, share)")
+    return connection
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One output value: noisy, its half-width if stated, and without noise."""
+
+    column: int
+    value: Any
+    width: float | None
+    truth: Any
+
+
+class Asked:
+    """A query of the ``house``, planned; ``draw`` answers it afresh."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, text: str, *, pure: bool = False, epsilon: str = "1") -> None:
+        self.connection, self.text = connection, text
+        guard = DpGuard(Fraction(8), Fraction(8), Fraction(0) if pure else Fraction(1, 10**6), 5, 2)
+        self.plan = plan(simplify(resolve(parse(text), CATALOGUE)), guard, Fraction(epsilon))
+        self.laplace = self.plan.measure is Measure.PURE
+        self.post, self.places = with_margins(self.plan.post)
+        self.above = compile_relation(self.post)
+
+    def draw(self) -> list[Shown]:
+        """One fresh answer, row by row beside the truth about the same groups."""
+        for priced in self.plan.priced:
+            noisy = self._drawn(priced)
+            share(self.connection, priced.release.number, noisy)
+            self.connection.execute(f'CREATE OR REPLACE TABLE released."n{priced.release.number}" AS SELECT * FROM released."r{priced.release.number}"')
+        answer = self.connection.execute(self.above).fetchall()
+        for priced in self.plan.priced:
+            self._share_truth(priced)
+        truth = self.connection.execute(self.above).fetchall()
+        return self._beside(answer, truth)
+
+    def _beside(self, answer: Sequence[tuple[Any, ...]], truth: Sequence[tuple[Any, ...]]) -> list[Shown]:
+        """Rows are matched by their exact columns."""
+        width = sum(1 for f in self.plan.post.fields if not f.hidden)
+        keys = [i for i in range(width) if i not in self.places]
+        known = {tuple(row[k] for k in keys): row for row in truth}
+        shown = []
+        for row in answer:
+            found = known.get(tuple(row[k] for k in keys))
+            for i, place in self.places.items():
+                width_ = None if place is None else row[place]
+                shown.append(Shown(i, row[i], width_, None if found is None else found[i]))
+        return shown
+
+    def _limits(self, priced: Priced) -> Bounds:
+        parts, wanted = spend(priced, self.plan.measure), searched(priced.release)
+        counts: dict[tuple[int, int], int] = {}
+        if wanted:
+            sql = norms_sql(priced.release, wanted, laplace=self.laplace)
+            counts = {(m, b): n for m, b, n in self.connection.execute(sql).fetchall()}
+        return bounds(priced.release, parts, counts)
+
+    def _drawn(self, priced: Priced) -> pa.Table:
+        limits = self._limits(priced)
+        rows = self.connection.execute(exact_sql(priced.release, limits.caps, laplace=self.laplace)).fetchall()
+        return protect(priced, spend(priced, self.plan.measure), limits, cells_of(priced.release, rows))
+
+    def _share_truth(self, priced: Priced) -> None:
+        """The released table with its measures as they are, unclipped, for the same groups."""
+        release = priced.release
+        loose = [LOOSE for _ in release.measures]
+        sql = exact_sql(replace(release, selection=None), loose, laplace=True)
+        keys, count = len(release.keys), len(release.measures)
+        shown = [f"n.c{i}" for i in range(keys)]
+        for j, measure in enumerate(release.measures):
+            kind = "DOUBLE" if measure.what is What.SUM else "BIGINT"
+            scaled = f"CAST(coalesce(t.m{j}, 0) AS DOUBLE) * CAST('{float(measure.scale)!r}' AS DOUBLE)"
+            shown.append(f"CAST({scaled} AS {kind}) AS c{keys + j}")
+        shown += [f"n.c{keys + count + j}" for j in range(count)]
+        same = " AND ".join(f"n.c{i} IS NOT DISTINCT FROM t.k{i}" for i in range(keys)) or "TRUE"
+        number = release.number
+        self.connection.execute(
+            f'CREATE OR REPLACE TABLE released."r{number}" AS SELECT {", ".join(shown)} '
+            f'FROM released."n{number}" AS n LEFT JOIN ({sql}) AS t ON {same}'
+        )
+
+
+def cells_of(release: Release, rows: Sequence[tuple[Any, ...]]) -> Cells:
+    """The rows of a bounded statement as ``protect`` takes them."""
+    keys = len(release.keys)
+    offset = keys + (release.selection is not None)
+    return Cells(
+        tuple(row[:keys] for row in rows),
+        tuple(int(row[keys]) for row in rows) if release.selection is not None else (),
+        tuple(tuple(int(v or 0) for v in row[offset:]) for row in rows),
+    )
+
