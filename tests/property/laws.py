@@ -34,9 +34,6 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tests.support.questions import Questions  # noqa: E402  (the command runs from anywhere)
-from tests.support.worlds import CATALOGUE, NUMBERS, STRIDE, UNITS, VARIANTS, Row, Variant, Worlds  # noqa: E402
-
 from sandbox.catalogue import Kind  # noqa: E402
 from sandbox.errors import Refusal  # noqa: E402
 from sandbox.policy.documents import DpGuard  # noqa: E402
@@ -51,6 +48,8 @@ from sandbox.sql.parse import parse  # noqa: E402
 from sandbox.sql.relation import Released, walk  # noqa: E402
 from sandbox.sql.resolve.query import resolve  # noqa: E402
 from sandbox.sql.simplify import simplify  # noqa: E402
+from tests.support.questions import Questions  # noqa: E402  (the command runs from anywhere)
+from tests.support.worlds import CATALOGUE, NUMBERS, STRIDE, UNITS, VARIANTS, Row, Variant, Worlds  # noqa: E402
 
 QUERIES_A_WORLD = 20
 ALONE = 0.1  # share of queries whose statements also run, untouched, over two single databases
@@ -138,7 +137,10 @@ class Trial:
         """Selection shows the same measures, and counts a unit once in few groups."""
         assert release.selection is not None
         for number, answer in shown.items():
-            if any(values[1:] != found[number].get(group, (0,) * len(values[1:])) for group, values in answer.items()):
+            if any(
+                values[1:] != found[number].get(group, (0,) * len(values[1:]))
+                for group, values in answer.items()
+            ):
                 self._fail("selection changes measures")
             if VARIANTS[number].only is not None:
                 counts = [values[0] for values in answer.values()]
@@ -180,7 +182,11 @@ class Trial:
         """One unit's vector over groups is within the cap."""
         for j, cap in enumerate(caps):
             column = [v[j] for v in own.values()]
-            size = sum(map(abs, column)) if self.laplace else math.isqrt(max(sum(v * v for v in column) - 1, 0)) + 1
+            size = (
+                sum(map(abs, column))
+                if self.laplace
+                else math.isqrt(max(sum(v * v for v in column) - 1, 0)) + 1
+            )
             if size > cap and any(column):
                 self._fail(f"measure {j}: norm {size} > cap {cap}")
 
@@ -200,7 +206,10 @@ def keyed(release: Release, rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
     """Group and integers of each row of a bounded statement."""
     count = len(release.keys)
     for row in rows:
-        yield tuple("nan" if v != v else v for v in row[:count]), tuple(int(v or 0) for v in row[count:] if release.measures or release.selection)
+        yield (
+            tuple("nan" if isinstance(v, float) and math.isnan(v) else v for v in row[:count]),
+            tuple(int(v or 0) for v in row[count:] if release.measures or release.selection),
+        )
 
 
 def by_variant(release: Release, rows: Sequence[Row]) -> Vectors:

@@ -11,6 +11,7 @@ from collections import Counter
 from random import Random
 
 import pytest
+
 from tests.support.draws import Asked, house
 
 DRAWS = 20
@@ -22,19 +23,31 @@ SIMPLE = ("{a} + {b}", "{a} - {b}", "{a} * {b}", "{a} / {b}", "-{a}", "abs({a} -
           "CASE WHEN {b} > 100 THEN {a} / {b} END", "CASE WHEN g = 'a' THEN {a} ELSE {b} END")  # fmt: skip
 WINDOWS = ("SUM({a}) OVER ()", "SUM({a}) OVER (ORDER BY g)", "AVG({a}) OVER ()", "MAX({a}) OVER ()", "lag({a}) OVER (ORDER BY g)",
            "{a} / SUM({a}) OVER ()", "first_value({a}) OVER (ORDER BY g)")  # fmt: skip
-AGGREGATES = ("SUM({a})", "AVG({a})", "MAX({a})", "MIN({a})", "SUM({a}) / SUM({b})", "SUM({a}) FILTER (WHERE g < 'd')")
+AGGREGATES = (
+    "SUM({a})",
+    "AVG({a})",
+    "MAX({a})",
+    "MIN({a})",
+    "SUM({a}) / SUM({b})",
+    "SUM({a}) FILTER (WHERE g < 'd')",
+)
 
 
 def random_query(random: Random) -> str:
     def some(forms: tuple[str, ...], values: tuple[str, ...]) -> str:
-        return ", ".join(random.choice(forms).format(a=random.choice(values), b=random.choice(values)) for _ in range(4))
+        return ", ".join(
+            random.choice(forms).format(a=random.choice(values), b=random.choice(values)) for _ in range(4)
+        )
 
     columns = ("n", "s", "v", "u")
     shape = random.choice(("simple", "deep", "window", "aggregate", "join", "union"))
     if shape == "simple":
         return f"SELECT g, {some(SIMPLE, VALUES)} FROM {R}"
     if shape == "deep":
-        inner = ", ".join(f"{random.choice(SIMPLE).format(a=a, b=random.choice(columns))} AS x{i}" for i, a in enumerate(columns))
+        inner = ", ".join(
+            f"{random.choice(SIMPLE).format(a=a, b=random.choice(columns))} AS x{i}"
+            for i, a in enumerate(columns)
+        )
         return f"SELECT g, {some(SIMPLE, ('x0', 'x1', 'x2', 'x3'))} FROM (SELECT g, {inner} FROM {R}) AS t"
     if shape == "window":
         return f"SELECT g, {some(WINDOWS, columns)} FROM {R}"

@@ -12,11 +12,11 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.property.laws import any_query, check
 
 from sandbox.privacy import statements
 from sandbox.sql import build
 from sandbox.sql.relation import Join, Relation, SemiJoin, SetOp
+from tests.property.laws import any_query, check
 
 CHUNK = 1000
 
@@ -51,12 +51,16 @@ def no_scaling(patch: Patch) -> None:
 def wrong_norm(patch: Patch) -> None:
     """Always L2, as if pure epsilon were Gaussian."""
     original = statements._pairs_sql
-    patch.setattr(statements, "_pairs_sql", lambda r, rows, caps, *, laplace: original(r, rows, caps, laplace=False))
+    patch.setattr(
+        statements, "_pairs_sql", lambda r, rows, caps, *, laplace: original(r, rows, caps, laplace=False)
+    )
 
 
 def no_rank(patch: Patch) -> None:
     original = statements._presence_sql
-    patch.setattr(statements, "_presence_sql", lambda r, keys: original(r, keys).replace("WHERE o <=", "WHERE 0 <="))
+    patch.setattr(
+        statements, "_presence_sql", lambda r, keys: original(r, keys).replace("WHERE o <=", "WHERE 0 <=")
+    )
 
 
 def _everywhere(patch: Patch, name: str, changed: Callable[..., Any]) -> None:
@@ -93,7 +97,9 @@ def no_semi_tie(patch: Patch) -> None:
 def per_unit_keys(patch: Patch) -> None:
     original = build._key_field
     patch.setattr(
-        build, "_key_field", lambda i, n, e, *, private: replace(original(i, n, e, private=private), per_unit=private)
+        build,
+        "_key_field",
+        lambda i, n, e, *, private: replace(original(i, n, e, private=private), per_unit=private),
     )
 
 
@@ -106,7 +112,7 @@ def single_everywhere(patch: Patch) -> None:
 
     def changed(kind: Any, left: Relation, right: Relation, on: Any) -> Relation:
         made = original(kind, left, right, on)
-        return made if made.privacy is None else replace(made, privacy=replace(made.privacy, single=True))  # type: ignore[arg-type]
+        return made if made.privacy is None else replace(made, privacy=replace(made.privacy, single=True))
 
     _everywhere(patch, "join", changed)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from tests.support.worlds import share
 
 from sandbox.catalogue import Catalogue, Column, Kind, Range, Table, Unit, Use
 from sandbox.policy.documents import DpGuard
@@ -25,6 +24,7 @@ from sandbox.sql.compile import compile_relation
 from sandbox.sql.parse import parse
 from sandbox.sql.resolve.query import resolve
 from sandbox.sql.simplify import simplify
+from tests.support.worlds import share
 
 EVERY = frozenset(Use)
 GROUPS = ("a", "b", "c", "d", "e")
@@ -35,7 +35,14 @@ VISITS = Table(
         Column("pid", Kind.INTEGER, EVERY),
         Column("g", Kind.STRING, EVERY, nullable=False, domain=GROUPS),
         Column("h", Kind.STRING, EVERY, nullable=False),
-        Column("fee", Kind.DECIMAL, EVERY, nullable=False, clip=Range(Fraction(0), Fraction(1000)), scale=Fraction(1, 100)),
+        Column(
+            "fee",
+            Kind.DECIMAL,
+            EVERY,
+            nullable=False,
+            clip=Range(Fraction(0), Fraction(1000)),
+            scale=Fraction(1, 100),
+        ),
     ),
     Unit("person", "d/person", "pid"),
     rows=40,
@@ -43,7 +50,10 @@ VISITS = Table(
 KINDS = Table(
     "d",
     "kind",
-    (Column("g", Kind.STRING, EVERY, unique=True), Column("share", Kind.DOUBLE, EVERY, range=Range(Fraction(0), Fraction(1)))),
+    (
+        Column("g", Kind.STRING, EVERY, unique=True),
+        Column("share", Kind.DOUBLE, EVERY, range=Range(Fraction(0), Fraction(1))),
+    ),
     extent=5,
 )
 CATALOGUE = Catalogue((VISITS, KINDS))
@@ -62,14 +72,18 @@ def house(seed: int, units: int, *, skewed: bool = False) -> duckdb.DuckDBPyConn
     connection = duckdb.connect()
     connection.execute("CREATE SCHEMA d")
     connection.execute("CREATE SCHEMA released")
-    connection.execute("CREATE TABLE d.visit (pid BIGINT, g VARCHAR, h VARCHAR, fee DECIMAL(18, 2), _u BIGINT)")
+    connection.execute(
+        "CREATE TABLE d.visit (pid BIGINT, g VARCHAR, h VARCHAR, fee DECIMAL(18, 2), _u BIGINT)"
+    )
     columns = zip(*rows, strict=True)
     kinds = (pa.int64(), pa.string(), pa.string(), pa.float64(), pa.int64())
     arriving = pa.table({n: pa.array(c, k) for n, c, k in zip("pghfu", columns, kinds, strict=True)})
     connection.register("arriving", arriving)
     connection.execute("INSERT INTO d.visit SELECT * FROM arriving")
     connection.unregister("arriving")
-    connection.execute("CREATE TABLE d.kind AS SELECT * FROM (VALUES ('a', 0.1), ('b', 0.5), ('c', 1), ('d', 0), ('e', 0.25)) AS t(g, share)")
+    connection.execute(
+        "CREATE TABLE d.kind AS SELECT * FROM (VALUES ('a', 0.1), ('b', 0.5), ('c', 1), ('d', 0), ('e', 0.25)) AS t(g, share)"
+    )
     return connection
 
 
@@ -86,7 +100,9 @@ class Shown:
 class Asked:
     """A query of the ``house``, planned; ``draw`` answers it afresh."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, text: str, *, pure: bool = False, epsilon: str = "1") -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, text: str, *, pure: bool = False, epsilon: str = "1"
+    ) -> None:
         self.connection, self.text = connection, text
         guard = DpGuard(Fraction(8), Fraction(8), Fraction(0) if pure else Fraction(1, 10**6), 5, 2)
         self.plan = plan(simplify(resolve(parse(text), CATALOGUE)), guard, Fraction(epsilon))
@@ -99,10 +115,18 @@ class Asked:
         for priced in self.plan.priced:
             noisy = self._drawn(priced)
             share(self.connection, priced.release.number, noisy)
-            self.connection.execute(f'CREATE OR REPLACE TABLE released."n{priced.release.number}" AS SELECT * FROM released."r{priced.release.number}"')
+            self.connection.execute(
+                f'CREATE OR REPLACE TABLE released."n{priced.release.number}" AS SELECT * FROM released."r{priced.release.number}"'
+            )
         answer = self.connection.execute(self.above).fetchall()
+        # What a release reads of an earlier one is what was released: its own truth is about that question.
         for priced in self.plan.priced:
-            self._share_truth(priced)
+            self._find_truth(priced)
+        for priced in self.plan.priced:
+            number = priced.release.number
+            self.connection.execute(
+                f'CREATE OR REPLACE TABLE released."r{number}" AS SELECT * FROM released."t{number}"'
+            )
         truth = self.connection.execute(self.above).fetchall()
         return self._beside(answer, truth)
 
@@ -129,10 +153,12 @@ class Asked:
 
     def _drawn(self, priced: Priced) -> pa.Table:
         limits = self._limits(priced)
-        rows = self.connection.execute(exact_sql(priced.release, limits.caps, laplace=self.laplace)).fetchall()
+        rows = self.connection.execute(
+            exact_sql(priced.release, limits.caps, laplace=self.laplace)
+        ).fetchall()
         return protect(priced, spend(priced, self.plan.measure), limits, cells_of(priced.release, rows))
 
-    def _share_truth(self, priced: Priced) -> None:
+    def _find_truth(self, priced: Priced) -> None:
         """The released table with its measures as they are, unclipped, for the same groups."""
         release = priced.release
         loose = [LOOSE for _ in release.measures]
@@ -147,7 +173,7 @@ class Asked:
         same = " AND ".join(f"n.c{i} IS NOT DISTINCT FROM t.k{i}" for i in range(keys)) or "TRUE"
         number = release.number
         self.connection.execute(
-            f'CREATE OR REPLACE TABLE released."r{number}" AS SELECT {", ".join(shown)} '
+            f'CREATE OR REPLACE TABLE released."t{number}" AS SELECT {", ".join(shown)} '
             f'FROM released."n{number}" AS n LEFT JOIN ({sql}) AS t ON {same}'
         )
 
@@ -161,4 +187,3 @@ def cells_of(release: Release, rows: Sequence[tuple[Any, ...]]) -> Cells:
         tuple(int(row[keys]) for row in rows) if release.selection is not None else (),
         tuple(tuple(int(v or 0) for v in row[offset:]) for row in rows),
     )
-

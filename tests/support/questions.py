@@ -6,7 +6,7 @@ refused; which ones never depends on data.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -117,34 +117,52 @@ class Questions:
         return " WHERE " + " AND ".join(parts)
 
     def test(self, columns: Columns) -> str:
-        unit, number, text = self.of(columns, "unit"), self.of(columns, "num", "int"), self.of(columns, "text", "cat")
+        unit, number, text = (
+            self.of(columns, "unit"),
+            self.of(columns, "num", "int"),
+            self.of(columns, "text", "cat"),
+        )
         shapes = [self.condition(columns)] * 3
         other = self.alias()
         if unit:
-            table, key = ("firm", "uscc") if unit.endswith("uscc") else (self.pick(("claim", "person")), "pid")
+            table, key = (
+                ("firm", "uscc") if unit.endswith("uscc") else (self.pick(("claim", "person")), "pid")
+            )
             inner = self.condition([(f"{other}.{n}", k) for n, k in STORED[table]])
-            shapes.append(f"{self.pick(('', 'NOT '))}EXISTS (SELECT 1 FROM {table} AS {other} WHERE {other}.{key} = {unit} AND {inner})")
-            shapes.append(f"{unit} {self.pick(('', 'NOT '))}IN (SELECT {other}.{key} FROM {table} AS {other} WHERE {inner})")
+            shapes.append(
+                f"{self.pick(('', 'NOT '))}EXISTS (SELECT 1 FROM {table} AS {other} WHERE {other}.{key} = {unit} AND {inner})"
+            )
+            shapes.append(
+                f"{unit} {self.pick(('', 'NOT '))}IN (SELECT {other}.{key} FROM {table} AS {other} WHERE {inner})"
+            )
         if number:
             shapes.append(f"{number} > (SELECT AVG({other}.fee) FROM claim AS {other})")
         if text:
-            shapes.append(f"{text} {self.pick(('', 'NOT '))}IN (SELECT {other}.hosp FROM hospital AS {other} WHERE {other}.beds > 1)")
+            shapes.append(
+                f"{text} {self.pick(('', 'NOT '))}IN (SELECT {other}.hosp FROM hospital AS {other} WHERE {other}.beds > 1)"
+            )
         return self.pick(shapes)
 
     def condition(self, columns: Columns) -> str:
         number, text = self.of(columns, "num", "int", "wild"), self.of(columns, "text", "cat")
         shapes = ["1 = 1"]
         if number:
-            shapes += [f"{number} {self.pick(('>', '<=', '<>'))} {self.pick(('0', '3', '12.5', '50'))}", f"{number} IS NULL"]
+            shapes += [
+                f"{number} {self.pick(('>', '<=', '<>'))} {self.pick(('0', '3', '12.5', '50'))}",
+                f"{number} IS NULL",
+            ]
         if text:
-            shapes += [f"{text} = {self.pick((chr(39) + 'I' + chr(39), chr(39) + '太原' + chr(39), chr(39) + 'h1' + chr(39)))}", f"{text} IS NOT NULL"]
+            shapes += [
+                f"{text} = {self.pick((chr(39) + 'I' + chr(39), chr(39) + '太原' + chr(39), chr(39) + 'h1' + chr(39)))}",
+                f"{text} IS NOT NULL",
+            ]
         if truth := self.of(columns, "bool"):
             shapes += [truth, f"NOT {truth}"]
         return self.pick(shapes)
 
     def source(self, depth: int) -> Source:
         """Protected rows: a table, a join, or a subquery that stays protected."""
-        shapes = [self.table, self.table]
+        shapes: list[Callable[[int], Source]] = [self.table, self.table]
         if depth > 0:
             shapes += [self.with_public, self.with_public, self.tied, self.tied, self.per_unit, self.per_unit]
             shapes += [self.union, self.distinct, self.windowed, self.projected]
@@ -179,7 +197,15 @@ class Questions:
         return Source(f"{inner.text} {join} {text} ON {on}", [*inner.columns, *columns])
 
     def public_condition(self, private: Columns, public: Columns) -> str:
-        alike = {"text": ("text", "cat"), "cat": ("cat", "text"), "wild": ("wild", "int", "num"), "big": ("wild", "int"), "num": ("wild", "num"), "int": ("int", "wild"), "date": ("date",)}
+        alike = {
+            "text": ("text", "cat"),
+            "cat": ("cat", "text"),
+            "wild": ("wild", "int", "num"),
+            "big": ("wild", "int"),
+            "num": ("wild", "num"),
+            "int": ("int", "wild"),
+            "date": ("date",),
+        }
         pairs = [f"{a} = {b}" for a, k in private for b, m in public if k in alike.get(m, ())]
         on = self.pick(pairs) if pairs else "1 = 1"
         if self.chance(0.2):
@@ -191,7 +217,9 @@ class Questions:
     def tied(self, depth: int) -> Source:
         """Two protected sources joined on the unit, or along a key path."""
         left, right = self.source(depth - 1), self.source(depth - 1 if self.chance(0.3) else 0)
-        ties = [f"{a} = {b}" for a, k in left.columns for b, m in right.columns if k == m and k in ("unit", "key")]
+        ties = [
+            f"{a} = {b}" for a, k in left.columns for b, m in right.columns if k == m and k in ("unit", "key")
+        ]
         if not ties:
             return left
         on = self.pick(ties)
@@ -244,7 +272,7 @@ class Questions:
         if sides[0] is None or sides[1] is None:
             return self.table(depth)
         (one, unit), (two, other) = sides[0], sides[1]
-        pairs = [(a, b, k) for a, k in one.columns for b, m in two.columns if k == m and k not in ("key",)]
+        pairs = [(a, b, k) for a, k in one.columns for b, m in two.columns if k == m and k != "key"]
         chosen = [(unit, other, "unit"), *self.random.sample(pairs, min(len(pairs), 3))]
         alias = self.alias()
         first = ", ".join(f"{a} AS p{i}" for i, (a, _, _) in enumerate(chosen))
@@ -254,7 +282,11 @@ class Questions:
 
     def distinct(self, depth: int) -> Source:
         source = self.projected(depth)
-        return Source(source.text.replace("(SELECT ", "(SELECT DISTINCT ", 1), source.columns) if source.text.startswith("(SELECT ") else source
+        return (
+            Source(source.text.replace("(SELECT ", "(SELECT DISTINCT ", 1), source.columns)
+            if source.text.startswith("(SELECT ")
+            else source
+        )
 
     def windowed(self, depth: int) -> Source:
         found = self.below(depth)
@@ -263,8 +295,22 @@ class Questions:
         inner, unit = found
         alias = self.alias()
         order = self.of(inner.columns, "num", "int", "date", "text", "wild", "cat") or unit
-        call = self.pick(("row_number()", "rank()", f"lag({order})", "count(*)", f"sum({self.of(inner.columns, 'num', 'int', 'wild') or '1'})"))
+        call = self.pick(
+            (
+                "row_number()",
+                "rank()",
+                f"lag({order})",
+                "count(*)",
+                f"sum({self.of(inner.columns, 'num', 'int', 'wild') or '1'})",
+            )
+        )
         chosen = self.columns_of(inner.columns, unit)
         shown = ", ".join(f"{n} AS p{i}" for i, (n, _) in enumerate(chosen))
         text = f"(SELECT {shown}, {call} OVER (PARTITION BY {unit} ORDER BY {order}) AS w FROM {inner.text}) AS {alias}"
-        return Source(text, [*((f"{alias}.p{i}", k) for i, (_, k) in enumerate(chosen)), (f"{alias}.w", "text" if call.startswith("lag") else "int")])
+        return Source(
+            text,
+            [
+                *((f"{alias}.p{i}", k) for i, (_, k) in enumerate(chosen)),
+                (f"{alias}.w", "text" if call.startswith("lag") else "int"),
+            ],
+        )

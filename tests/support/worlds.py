@@ -130,13 +130,23 @@ def people(random: Random, unit: int) -> dict[str, list[Row]]:
     region = random.choice(("n", "s", None))
     own = [] if random.random() < 0.2 else [_person(random, unit)]
     claims = [_claim(random, unit, i, region) for i in range(random.choice((0, 1, 1, 2, 3, 6)))]
-    items = [_item(random, unit, str(random.choice(claims)[1])) for _ in range(random.choice((0, 1, 3)) if claims else 0)]
+    items = [
+        _item(random, unit, str(random.choice(claims)[1]))
+        for _ in range(random.choice((0, 1, 3)) if claims else 0)
+    ]
     return {"person": own, "claim": claims, "item": items}
 
 
 def _person(random: Random, unit: int) -> Row:
     city = random.choice((*CITIES, None))
-    return (unit, city, random.randint(0, 100), random.choice((True, False, None)), random.choice((*REALS, None)), unit)
+    return (
+        unit,
+        city,
+        random.randint(0, 100),
+        random.choice((True, False, None)),
+        random.choice((*REALS, None)),
+        unit,
+    )
 
 
 def _claim(random: Random, unit: int, number: int, region: str | None) -> Row:
@@ -162,7 +172,12 @@ def _item(random: Random, unit: int, claim: str) -> Row:
 def firms(random: Random, unit: int) -> dict[str, list[Row]]:
     """All rows of one enterprise."""
     count = random.choice((0, 1, 2, 5))
-    return {"firm": [(unit, random.choice(("steel", "coal", None)), random.choice((0.0, 5000.0, 1e4, None)), unit) for _ in range(count)]}
+    return {
+        "firm": [
+            (unit, random.choice(("steel", "coal", None)), random.choice((0.0, 5000.0, 1e4, None)), unit)
+            for _ in range(count)
+        ]
+    }
 
 
 Units = dict[int, dict[str, list[Row]]]
@@ -186,7 +201,11 @@ def variants() -> tuple[Variant, ...]:
     """All variants, in the order of their numbers."""
     found = []
     for base in range(DATABASES):
-        found += [Variant(base), *(Variant(base, gone=u) for u in range(UNITS)), *(Variant(base, only=u) for u in range(UNITS))]
+        found += [
+            Variant(base),
+            *(Variant(base, gone=u) for u in range(UNITS)),
+            *(Variant(base, only=u) for u in range(UNITS)),
+        ]
     return tuple(found)
 
 
@@ -198,8 +217,12 @@ class Worlds:
     """All variants of several random databases.  ``run`` asks all together; ``alone`` one at a time."""
 
     def __init__(self, random: Random) -> None:
-        self.bases = [{u: {**people(random, u), **firms(random, u)} for u in range(UNITS)} for _ in range(DATABASES)]
-        self._together = _filled((units, i, VARIANTS[i]) for i, units in ((i, self.bases[v.base]) for i, v in enumerate(VARIANTS)))
+        self.bases = [
+            {u: {**people(random, u), **firms(random, u)} for u in range(UNITS)} for _ in range(DATABASES)
+        ]
+        self._together = _filled(
+            (units, i, VARIANTS[i]) for i, units in ((i, self.bases[v.base]) for i, v in enumerate(VARIANTS))
+        )
         self._alone: dict[Variant, duckdb.DuckDBPyConnection] = {}
 
     def run(self, sql: str, variant: Variant | None = None) -> list[Row]:
