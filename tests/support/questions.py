@@ -74,9 +74,7 @@ class Questions:
         return f"SELECT {shown} FROM {source.text}{self.where(source.columns)}{group}{having}"
 
     def keys(self, columns: Columns) -> list[str]:
-        found = []
-        for _ in range(self.random.choice((0, 1, 1, 1, 2))):
-            found.append(self.key(columns))
+        found = [self.key(columns) for _ in range(self.random.choice((0, 1, 1, 1, 2)))]
         return [k for k in dict.fromkeys(found) if k]
 
     def key(self, columns: Columns) -> str:
