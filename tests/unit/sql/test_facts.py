@@ -93,7 +93,7 @@ def test_domains(text: str, domain: tuple[Any, ...] | None) -> None:
         ("i + 1", Kind.DOUBLE, None, None),
         ("abs(small)", Kind.INTEGER, 0, 3),
         ("abs(small + 10)", Kind.INTEGER, 7, 13),
-        ("abs(i)", Kind.DOUBLE, None, None),
+        ("abs(i)", Kind.DOUBLE, 0, None),
         ("-small", Kind.INTEGER, -3, 3),
         ("small / 2", Kind.DOUBLE, Fraction(-3, 2), Fraction(3, 2)),
         ("1 / small", Kind.DOUBLE, None, None),
