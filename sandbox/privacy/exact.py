@@ -163,10 +163,9 @@ def _filter(relation: Filter) -> OnGrid:
 
 
 def _field_name(relation: Relation, index: int) -> str:
-    field = relation.fields[index]
-    if field.source is not None:
-        return f"{field.source.table.id}.{field.source.column.name}"
-    return field.name or "unit"
+    source = relation.fields[index].source
+    assert source is not None  # what has none is the hidden unit, which nothing can name
+    return f"{source.table.id}.{source.column.name}"
 
 
 def _join(relation: Join) -> OnGrid:

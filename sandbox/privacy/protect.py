@@ -27,6 +27,9 @@ from sandbox.privacy.spend import (
 LARGEST_TOTAL = 2**61
 """Totals are clamped here before noise; clamping a sum cannot raise its sensitivity."""
 
+LARGEST_COUNT = 2**53
+"""Noisy counts are clamped here, as their facts promise (``plan.measure_facts``)."""
+
 UNEVEN = 3.0
 """How much more of the clipping may fall on a cell than its share of the total: clipped units are large."""
 
@@ -173,13 +176,13 @@ def _rounding(measure: Measure) -> float:
 
 def _shown(measure: Measure, drawn: int) -> int | float:
     exact = drawn * measure.scale
-    return float(exact) if measure.what is What.SUM else round(exact)
+    if measure.what is What.SUM:
+        return float(exact)
+    return max(-LARGEST_COUNT, min(LARGEST_COUNT, round(exact)))
 
 
 def _table(release: Release, columns: list[list[Scalar]] | list[list[int | float]]) -> pa.Table:
     fields = released_fields(release)
     arrays = [pa.array(c, ARROW[f.facts.kind]) for c, f in zip(columns, fields, strict=True)]
     names = [f"c{i}" for i in range(len(fields))]
-    if not arrays:
-        return pa.table({})
     return pa.Table.from_arrays(arrays, names=names)

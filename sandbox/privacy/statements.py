@@ -28,15 +28,10 @@ def exact_sql(release: Release, caps: Sequence[int], *, laplace: bool) -> str:
     """The bounded sums of every group present in the data."""
     rows = _rows_sql(release)
     keys = _names("k", len(release.keys))
-    match release.bounding:
-        case Bounding.ROW:
-            sums = [f"CAST(sum({_clip(f'm{j}', cap)}) AS HUGEINT) AS m{j}" for j, cap in enumerate(caps)]
-            return _grouped(f"({rows}) AS r", keys, [*_unit_count(release), *sums])
-        case Bounding.UNIT:
-            sums = [f"CAST(sum({_clip(f'm{j}', cap)}) AS HUGEINT) AS m{j}" for j, cap in enumerate(caps)]
-            return _grouped(f"({_units_sql(release, rows)}) AS u", keys, [*_unit_count(release), *sums])
-        case Bounding.PAIRS:
-            return _pairs_sql(release, rows, caps, laplace=laplace)
+    if release.bounding is Bounding.PAIRS:
+        return _pairs_sql(release, rows, caps, laplace=laplace)
+    sums = [f"CAST(sum({_clip(f'm{j}', cap)}) AS HUGEINT) AS m{j}" for j, cap in enumerate(caps)]
+    return _grouped(f"({_units_sql(release, rows)}) AS u", keys, [*_unit_count(release), *sums])
 
 
 def norms_sql(release: Release, searched: Sequence[tuple[int, tuple[int, ...]]], *, laplace: bool) -> str:
@@ -105,11 +100,11 @@ def _double(value: float) -> str:
 
 
 def _units_sql(release: Release, rows: str) -> str:
-    """One row per unit, where a unit falls in one group."""
-    keys = [f"any_value(k{i}) AS k{i}" for i in range(len(release.keys))]
-    measures = [f"{_total(m, j)} AS m{j}" for j, m in enumerate(release.measures)]
+    """One row per unit, where a unit falls in one group; by its rows themselves where it has one."""
     if release.bounding is Bounding.ROW:
         return rows
+    keys = [f"any_value(k{i}) AS k{i}" for i in range(len(release.keys))]
+    measures = [f"{_total(m, j)} AS m{j}" for j, m in enumerate(release.measures)]
     return f"SELECT {', '.join(['u', *keys, *measures])} FROM ({rows}) AS r GROUP BY u"
 
 

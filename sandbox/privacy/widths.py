@@ -86,11 +86,15 @@ def _case(whens: tuple[tuple[Expr, Expr], ...], default: Expr, margins: dict[int
     values = {v for v in (*(v for _, v in whens), default) if not _nothing(v)}
     if len(values) > 1 and is_noisy((c for c, _ in whens), margins):
         return None
-    widths = [_width(v, margins) for _, v in whens]
-    last = _width(default, margins)
+    widths = [_branch(v, margins) for _, v in whens]
+    last = _branch(default, margins)
     if last is None or any(w is None for w in widths):
         return None
     return Case(tuple((c, w) for (c, _), w in zip(whens, widths, strict=True) if w is not None), last)
+
+
+def _branch(expr: Expr, margins: dict[int, Margin]) -> Expr | None:
+    return NO_MARGIN if _nothing(expr) else _width(expr, margins)
 
 
 def _nothing(expr: Expr) -> bool:

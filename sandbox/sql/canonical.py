@@ -118,7 +118,7 @@ def canonical(relation: Relation) -> str:
         case Aggregate():
             keys = ",".join(canonical_expr(k) for k in relation.keys)
             aggs = ",".join(canonical_agg(a) for a in relation.aggs)
-            return f"aggregate({canonical(relation.input)};{keys};{aggs})"
+            return f"aggregate({canonical(relation.input)};{keys};{aggs}{_clamps(relation)})"
         case Distinct():
             return f"distinct({canonical(relation.input)})"
         case Window():
@@ -130,6 +130,14 @@ def canonical(relation: Relation) -> str:
             return f"order({canonical(relation.input)};{by};{relation.limit};{relation.offset})"
         case _:
             assert_never(relation)
+
+
+def _clamps(relation: Aggregate) -> str:
+    """Sums of one unit are clamped to their ranges, which rest on declarations: another one, another sum."""
+    if relation.privacy is None:
+        return ""
+    ranges = [f.facts.range for f in relation.fields[len(relation.keys) :]]
+    return ";" + ",".join(f"{r.lo}..{r.hi}" for r in ranges)
 
 
 def _sides(relation: Join | SemiJoin | SetOp) -> str:

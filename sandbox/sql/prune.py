@@ -122,6 +122,9 @@ def _semi_join(relation: SemiJoin, wanted: frozenset[int]) -> tuple[Relation, Pl
 def _aggregate(relation: Aggregate, wanted: frozenset[int]) -> tuple[Relation, Places]:
     count = len(relation.keys)
     chosen = [i for i in range(len(relation.aggs)) if count + i in wanted]
+    # One row without columns cannot be told from none: keep an aggregate where there is no key.
+    if not count and not chosen:
+        chosen = list(range(min(len(relation.aggs), 1)))
     aggs = [relation.aggs[i] for i in chosen]
     used = {c for e in (*relation.keys, *(e for a in aggs for e in agg_exprs(a))) for c in columns(e)}
     below, inner = _prune(relation.input, frozenset(used))

@@ -189,6 +189,8 @@ OFF_GRID = (
     "SELECT COUNT(*) FROM (SELECT uscc, COUNT(*) AS n FROM usage GROUP BY uscc) AS t",
     "SELECT COUNT(*) FROM (SELECT uscc, month FROM usage UNION ALL SELECT uscc, month FROM usage) AS t",
     "SELECT SUM(uscc) FROM usage",
+    "SELECT SUM(2.5) FROM usage",
+    "SELECT COUNT(*) FROM usage AS u WHERE u.uscc IN (SELECT a.n FROM (SELECT 1 AS n) AS a)",
 )
 
 

@@ -109,6 +109,7 @@ class Asked:
         self.laplace = self.plan.measure is Measure.PURE
         self.post, self.places = with_margins(self.plan.post)
         self.above = compile_relation(self.post)
+        self._known: dict[str, list[tuple[Any, ...]]] = {}
 
     def draw(self) -> list[Shown]:
         """One fresh answer, row by row beside the truth about the same groups."""
@@ -143,12 +144,20 @@ class Asked:
                 shown.append(Shown(i, row[i], width_, None if found is None else found[i]))
         return shown
 
+    def _rows(self, priced: Priced, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement over private data, run once unless it reads what was just released."""
+        if priced.release.depends:
+            return self.connection.execute(sql).fetchall()
+        if sql not in self._known:
+            self._known[sql] = self.connection.execute(sql).fetchall()
+        return self._known[sql]
+
     def _limits(self, priced: Priced) -> Bounds:
         parts, wanted = spend(priced, self.plan.measure), searched(priced.release)
         counts: dict[tuple[int, int], int] = {}
         if wanted:
             sql = norms_sql(priced.release, wanted, laplace=self.laplace)
-            counts = {(m, b): n for m, b, n in self.connection.execute(sql).fetchall()}
+            counts = {(m, b): n for m, b, n in self._rows(priced, sql)}
         return bounds(priced.release, parts, counts)
 
     def _drawn(self, priced: Priced) -> pa.Table:
