@@ -86,7 +86,7 @@ def test_intervals_of_random_post_processing_hold(epsilon: str, pure: bool) -> N
             assert bad[column] / count < 0.05 + 4 * math.sqrt(0.05 * 0.95 / DRAWS), (asked.text, column)
         values, missed = values + some.total(), missed + bad.total()
     assert values > 300
-    assert missed / values <= 0.05
+    assert missed / values <= 0.05 + 0.02  # what chance may add to so many dependent values
 
 
 def test_intervals_with_caps_found_on_skewed_data_hold() -> None:
