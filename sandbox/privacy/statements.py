@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sandbox.privacy.release import Bounding, Measure, Release, What
-from sandbox.sql.compile import compile_expr, compile_relation
+from sandbox.sql.compile import compile_expr, compile_relation, plain_zero
 from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import facts
 
@@ -61,7 +61,10 @@ def _rows_sql(release: Release) -> str:
     assert privacy is not None
     known = facts(release.input)
     columns = [f'"c{i}"' for i in range(len(known))]
-    keys = [f"{compile_expr(k.expr, known, columns)} AS k{i}" for i, k in enumerate(release.keys)]
+    keys = [
+        f"{plain_zero(compile_expr(k.expr, known, columns), k.facts.kind)} AS k{i}"
+        for i, k in enumerate(release.keys)
+    ]
     measures = [f"{_integer(release, m, columns)} AS m{j}" for j, m in enumerate(release.measures)]
     unit = f"{columns[privacy.unit]} AS u"
     return f"SELECT {', '.join([unit, *keys, *measures])} FROM ({compile_relation(release.input)}) AS i"

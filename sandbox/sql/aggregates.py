@@ -14,6 +14,7 @@ from sandbox.catalogue import UNBOUNDED, Kind, Range
 from sandbox.errors import Code, refuse
 from sandbox.sql.expressions import Agg, Facts, Win
 from sandbox.sql.facts import facts_of
+from sandbox.sql.moments import MOMENTS, step
 
 AGGREGATES = frozenset(
     {
@@ -49,7 +50,6 @@ WINDOWS = frozenset(
     }
     | {"sum", "avg", "min", "max", "count", "count_star"}
 )
-MOMENTS = frozenset({"avg", "median", "var_samp", "var_pop", "stddev_samp", "stddev_pop"})
 ONE = Fraction(1)
 
 
@@ -61,15 +61,28 @@ def agg_facts(agg: Agg, inputs: Sequence[Facts], rows: int | None, *, private: b
     known = facts_of(agg.arg, inputs)
     if agg.name == "count":
         return Facts(Kind.INTEGER, False, _count_range(rows), ONE)
-    if agg.name in ("sum", *MOMENTS):
-        if not known.kind.numeric:
-            raise refuse(Code.TYPE, f"{agg.name}({known.kind.value})", "give it a number", "参数须为数字")
+    if agg.name in MOMENTS or agg.name == "median":
+        _need_number(agg.name, known)
+        if private and agg.name in MOMENTS:
+            _need_bounds(agg.name, known)
         return _number(agg.name, known, rows)
     if agg.name in ("bool_and", "bool_or") and known.kind is not Kind.BOOLEAN:
         raise refuse(Code.TYPE, agg.name, "give it a condition", "参数须为条件")
     if agg.name == "string_agg" and known.kind is not Kind.STRING:
         raise refuse(Code.TYPE, agg.name, "give it text", "参数须为文本")
     return Facts(known.kind, True, known.range, known.scale)
+
+
+def _need_number(name: str, known: Facts) -> None:
+    if not known.kind.numeric:
+        raise refuse(Code.TYPE, f"{name}({known.kind.value})", "give it a number", "参数须为数字")
+
+
+def _need_bounds(name: str, known: Facts) -> None:
+    """One unit's values are added in steps of their range, so that no other unit's rows can move them."""
+    if step(known, name) is None:
+        hint = f"bound what {name} adds up: least(greatest(x, 0), 1000)"
+        raise refuse(Code.NO_BOUND, name, hint, "请限定求和的取值范围")
 
 
 def _count_range(rows: int | None) -> Range:
@@ -90,15 +103,16 @@ def _number(name: str, known: Facts, rows: int | None) -> Facts:
     return Facts(Kind.DOUBLE, True, spread, known.scale)
 
 
-def win_facts(win: Win, inputs: Sequence[Facts]) -> Facts:
-    """Facts of a window function's result."""
+def win_facts(win: Win, inputs: Sequence[Facts], *, private: bool) -> Facts:
+    """Facts of a window function's result; ``private``: over the rows of one unit."""
     if win.name in ("row_number", "rank", "dense_rank", "ntile", "count", "count_star"):
         return Facts(Kind.INTEGER, False, Range(Fraction(0), Fraction(2**40)), ONE)
     if win.name in ("percent_rank", "cume_dist"):
         return Facts(Kind.DOUBLE, False, Range(Fraction(0), ONE))
     known = facts_of(win.args[0], inputs)
     if win.name in ("sum", "avg"):
-        if not known.kind.numeric:
-            raise refuse(Code.TYPE, f"{win.name}({known.kind.value})", "give it a number", "参数须为数字")
-        return Facts(Kind.DOUBLE, True, UNBOUNDED)
+        _need_number(win.name, known)
+        if private:
+            _need_bounds(win.name, known)
+        return Facts(Kind.DOUBLE, True, known.range if win.name == "avg" else UNBOUNDED)
     return Facts(known.kind, True, known.range, known.scale)

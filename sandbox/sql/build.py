@@ -498,7 +498,9 @@ def window(input_: Relation, wins: Sequence[tuple[str, Win]]) -> Relation:
             if not any(isinstance(p, Col) and _carries_unit(input_, p.index) for p in win.partition):
                 hint = f"PARTITION BY the {input_.privacy.kind}'s key, or aggregate first"
                 raise refuse(Code.CROSS_UNIT, f"{win.name}() OVER", hint, "请按隐私单元分区，或先聚合")
-    fields = tuple(Field(name, win_facts(win, known)) for name, win in wins)
+    fields = tuple(
+        Field(name, win_facts(win, known, private=input_.privacy is not None)) for name, win in wins
+    )
     return Window(input_, tuple(w for _, w in wins), (*input_.fields, *fields), input_.privacy)
 
 

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 
 from sandbox.catalogue import Kind
 from sandbox.sql.compile.expressions import compile_expr, render_literal, text_literal
+from sandbox.sql.compile.fixed import moment_text, plain_zero
 from sandbox.sql.compile.ordering import sort_texts
 from sandbox.sql.expressions import Agg, Expr, Facts, Frame, Literal, Sort, Win
 from sandbox.sql.facts import facts_of
+from sandbox.sql.moments import MOMENTS
 
 RANKS = frozenset({"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead"})
 """Window functions that see the whole partition, whatever the frame."""
@@ -24,10 +26,11 @@ def aggregate_text(
     agg: Agg, inputs: Sequence[Facts], columns: Sequence[str], out: Facts, *, private: bool
 ) -> str:
     """One aggregate over columns spelled ``columns``; ``out``: the facts of its result."""
-    arg = None if agg.arg is None else compile_expr(agg.arg, inputs, columns)
+    arg = "" if agg.arg is None else compile_expr(agg.arg, inputs, columns)
     conditions = [] if agg.where is None else [compile_expr(agg.where, inputs, columns)]
     if agg.name in ("arg_min", "arg_max"):
-        return _extreme(agg, inputs, columns, conditions)
+        text = _extreme(agg, inputs, columns, conditions)
+        return plain_zero(text, out.kind) if private else text
     kept = _filter(conditions)
     match agg.name:
         case "count_star":
@@ -35,11 +38,13 @@ def aggregate_text(
         case "string_agg":
             order = _order([Sort(agg.arg)] if agg.arg is not None else [], inputs, columns)
             return f"string_agg({arg}, {text_literal(agg.option)}{order}){kept}"
+        case name if private and agg.arg is not None and name in MOMENTS:
+            return _clamped(name, moment_text(name, arg, facts_of(agg.arg, inputs), kept), out)
         case "sum" if _integer(agg.arg, inputs):
             text = f"CAST(sum({arg}){kept} AS DOUBLE)"
         case name:
             text = f"{name}({'DISTINCT ' if agg.distinct else ''}{arg}){kept}"
-    return _clamped(agg.name, text, out) if private else text
+    return plain_zero(_clamped(agg.name, text, out), out.kind) if private else text
 
 
 def _filter(conditions: list[str]) -> str:
@@ -75,10 +80,18 @@ def _order(by: list[Sort], inputs: Sequence[Facts], columns: Sequence[str]) -> s
     return f" ORDER BY {', '.join(items)}" if items else ""
 
 
-def window_text(win: Win, inputs: Sequence[Facts], columns: Sequence[str]) -> str:
-    """One window function over columns spelled ``columns``."""
+def window_text(
+    win: Win, inputs: Sequence[Facts], columns: Sequence[str], out: Facts, *, private: bool
+) -> str:
+    """One window function over columns spelled ``columns``; ``private``: over the rows of one unit."""
+    over = f" OVER ({_shape(win, inputs, columns)})"
+    if private and win.name in MOMENTS:
+        arg = compile_expr(win.args[0], inputs, columns)
+        return moment_text(win.name, arg, facts_of(win.args[0], inputs), over)
     integer_sum = win.name == "sum" and _integer(win.args[0], inputs)
-    text = f"{_window_call(win, inputs, columns)} OVER ({_shape(win, inputs, columns)})"
+    text = f"{_window_call(win, inputs, columns)}{over}"
+    if private:
+        return plain_zero(text, out.kind)
     return f"CAST({text} AS DOUBLE)" if integer_sum else text
 
 

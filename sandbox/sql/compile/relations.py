@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from sandbox.catalogue import Kind
 from sandbox.sql.compile.aggregates import aggregate_text, window_text
 from sandbox.sql.compile.expressions import compile_expr, quoted, render_literal, spelled
+from sandbox.sql.compile.fixed import plain_zero
 from sandbox.sql.compile.ordering import sort_texts
 from sandbox.sql.expressions import Expr, Literal
 from sandbox.sql.relation import (
@@ -62,10 +63,15 @@ def compile_relation(relation: Relation) -> str:
             return _aggregate(relation)
         case Distinct(below):
             rows = _rows(below)
-            return _select(rows, rows.columns, "DISTINCT ")
+            shown = _one_zero(rows.columns, relation)
+            return _select(rows, shown, "DISTINCT ")
         case Window(below, wins):
             rows = _rows(below)
-            added = [window_text(w, facts(below), rows.columns) for w in wins]
+            made, private = relation.fields[len(below.fields) :], relation.privacy is not None
+            added = [
+                window_text(w, facts(below), rows.columns, f.facts, private=private)
+                for w, f in zip(wins, made, strict=True)
+            ]
             return _select(rows, [*rows.columns, *added])
         case SetOp():
             return _set_op(relation)
@@ -155,9 +161,16 @@ def _values(values: Values) -> str:
     return f'SELECT {named} FROM (VALUES {rows}) AS "t"({header})'
 
 
+def _one_zero(keys: Sequence[str], node: Relation) -> Sequence[str]:
+    """Keys of private groups, in which 0.0 and -0.0 are one and the first met would speak for both."""
+    if node.privacy is None:
+        return keys
+    return [plain_zero(text, f.facts.kind) for text, f in zip(keys, node.fields, strict=False)]
+
+
 def _aggregate(node: Aggregate) -> str:
     rows, known = _rows(node.input), facts(node.input)
-    keys = [compile_expr(k, known, rows.columns) for k in node.keys]
+    keys = _one_zero([compile_expr(k, known, rows.columns) for k in node.keys], node)
     made = node.fields[len(keys) :]
     aggs = [
         aggregate_text(a, known, rows.columns, f.facts, private=node.privacy is not None)
