@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -109,6 +109,15 @@ def test_cancel_stops_the_run_in_progress_only(sources: Sources) -> None:
         assert still_answers(engine)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A process started in the background of a shell ignores SIGINT, and so does what it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_run_leaves_no_answer_behind(sources: Sources) -> None:
     """Ctrl-C in the gateway: the next run must not read the answer of the one before."""
     with DuckDBEngine(sources) as engine:
