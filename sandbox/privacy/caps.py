@@ -7,12 +7,12 @@ is at stake is only accuracy, and whether the stated interval covers.  (After Wi
 "Differentially Private SQL with Bounded User Contribution", approximate bounds; arXiv 1909.01917.)
 
 What a cap c costs.  A total clipped at c is wrong by noise, whose half-width grows with c, and by the
-excess: the sum over units of max(0, norm - c), which only falls with c.  The excess is estimated in
-three parts, from the bottom of the histogram to its top.
+excess: the sum over units of max(0, norm - c), which only falls with c.  The excess is estimated twice,
+as it likely is and as it may be at 95 %, in three parts from the bottom of the histogram to its top.
 
 1. *Bins that are seen.*  A bin is seen if its count stands out of the noise; the highest seen bin is the
-   top.  Bins up to the top count with their noisy count (not below zero) times the distance of their
-   *upper* edge from c, plus one standard deviation of that sum's noise.
+   top.  Bins up to the top count with their noisy count: likely, times the distance of their middle
+   from c; at most, that of their upper edge, and 1.645 standard deviations of that sum's noise more.
 2. *The tail beyond the top.*  Units there exist but no bin of them stands out; with the small share of
    the budget that a histogram gets, they may hold a large part of the total.  What can be said of
    them rests on an assumption: counts per bin fall geometrically beyond the top, as those of Pareto
@@ -22,6 +22,11 @@ three parts, from the bottom of the histogram to its top.
 3. *A tail hidden in the noise.*  Bins around the top may fall steeply and a thin tail follow, as in a
    Zipf sample's first bins.  So the excess is never stated below that of a tail of ratio 0.6 (Pareto
    index 1.5) with as many units as the noisy bins beyond the top leave room for.
+
+A *declaration* (``declared``: the largest norm that the owner expects) is believed until the histogram
+contradicts it: bins beyond it hold no hidden tail, but they count like all others once they are seen,
+and the cap may then be one of theirs.  Units beyond the last edge have no known norm at all: if they
+are seen, no finite excess can be stated.
 
 Choosing by the expected excess and stating the pessimistic one is on purpose: choosing by the stated
 one buys shorter intervals on paper with twice the actual error.
@@ -41,10 +46,10 @@ from itertools import pairwise, zip_longest
 from typing import Final
 
 _DEVIATIONS: Final = 1.96  # a 95 % half-width in standard deviations (1.96 Gaussian, 2.1 Laplace)
+_ONE_SIDED: Final = 1.645
 _REJECTED: Final = 3.84  # 95 % point of chi-square with one degree of freedom
-_RATIOS: Final = tuple(i / 40 for i in range(4, 27))  # 0.1 to 0.65, Pareto index 1.24: a finite mean
+_RATIOS: Final = tuple(i / 40 for i in range(27))  # none to 0.65, Pareto index 1.24: a finite mean
 _HIDDEN_RATIO: Final = 0.6
-_HIDDEN_DEVIATIONS: Final = 1.645
 _ENDED: Final = 0.05  # a tail ends where fewer units than this are expected beyond
 _SEEN: Final = 2.0  # half-widths that a bin must reach beside a neighbour, ...
 _SEEN_ALONE: Final = 3.0  # ... or alone, since one among many bins may be high by chance
@@ -55,29 +60,31 @@ Tail = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """Units of one bin above the cap: what each loses at most, how many there likely are, how many may be."""
+
+    each: float
+    likely: float
+    stated: float
+
+
+@dataclass(frozen=True, slots=True)
 class Cap:
-    """A chosen cap.
+    """A chosen cap, and what clipping there does to the sum of the units' norms.
 
     ``value``: the norm to clip at, in fixed-point units.  ``excess``: upper estimate of what clipping
-    removes from the total; a 95 % interval is the estimate +- (noise half-width + excess).
-    ``visible``: false if no unit stood out of the noise, so that no interval should be stated.
+    removes (infinite if units stand beyond all edges), of which ``unsure`` is for the histogram's noise.
+    ``likely``: best estimate of it.  ``kept``: estimate of what is left.  ``lost``: by bin, from the cap up.
+    ``visible``: false if no unit stood out of the noise: too few for an interval.
     """
 
     value: int
-    excess: float
-    visible: bool
-
-
-def edges(upper: int) -> tuple[int, ...]:
-    """Upper edges of the bins: 1, 2, 3, 4, 6, 8, 12 ..., by steps of about sqrt(2), and ``upper`` last.
-
-    Bin 0 holds norms from 0 to 1; bin i those above edge i-1 and up to edge i.  ``ValueError`` if
-    ``upper`` is below 1.
-    """
-    if upper < 1:
-        raise ValueError("an upper norm is at least 1")
-    powers = (math.isqrt((1 << k) - 1) + 1 for k in range(2 * upper.bit_length() + 1))
-    return (*sorted({e for e in powers if e < upper}), upper)
+    excess: float = 0.0
+    unsure: float = 0.0
+    likely: float = 0.0
+    kept: float = 0.0
+    lost: tuple[Lost, ...] = ()
+    visible: bool = True
 
 
 def choose(
@@ -85,36 +92,113 @@ def choose(
     noisy_counts: Sequence[int],
     histogram_half_width: float,
     half_width_of: Callable[[int], float],
+    *,
+    declared: int | None = None,
+    share: float = 1.0,
 ) -> Cap:
-    """The cap among ``bins`` (see ``edges``) with the least noise half-width plus expected excess.
+    """The cap among ``bins`` (see ``bins.edges``) with the least noise half-width plus expected excess.
 
-    ``noisy_counts``: units per bin, with noise.  ``histogram_half_width``: 95 % half-width of one bin's
-    noise.  ``half_width_of(c)``: 95 % half-width of the answer's noise at cap c.  Ties go to the smaller
-    cap.  ``ValueError`` if the shapes differ, the edges do not rise, or the half-width is not positive.
+    ``noisy_counts``: units per bin, with noise; one more may follow, of units beyond the last edge.
+    ``histogram_half_width``: 95 % half-width of one bin's noise.  ``half_width_of(c)``: 95 % half-width of
+    the answer's noise at cap c.  ``declared``: the largest norm expected (none: the last edge).
+    ``share``: the part of the sum that stands in the cell whose error is to be least.  Ties go to the
+    smaller cap.  ``ValueError`` if the shapes differ, the edges do not rise, or the half-width is not positive.
     """
-    _check(bins, noisy_counts, histogram_half_width)
+    counts, beyond = _checked(bins, noisy_counts, histogram_half_width)
     deviation = histogram_half_width / _DEVIATIONS
-    found = _top(noisy_counts, histogram_half_width)
+    found = _top(counts, histogram_half_width)
     top = max(found, 0)
-    seen = tuple(max(0, n) for n in noisy_counts[: top + 1])
-    hidden, room = _hidden(noisy_counts[top + 1 :], deviation)
-    likely, heaviest = _fitted(noisy_counts, top, deviation) if found >= 0 else ((), ())
-    expected, stated = _larger(likely, hidden), _larger(heaviest, room)
+    # A declaration is believed until a bin beyond it is seen.
+    end = sum(1 for e in bins if declared is None or e < declared) + (declared is not None)
+    end = len(bins) if top >= end else min(end, len(bins))
+    around = counts[:end]
+    hidden, room = _hidden(around[top + 1 :], deviation)
+    likely, heaviest = _fitted(around, top, deviation) if found >= 0 else ((), ())
+    model = _Model(bins, counts[: top + 1], _larger(likely, hidden), _larger(heaviest, room), deviation)
+    candidates = range(min(top + 1 + max(len(model.expected), len(model.stated)), len(bins)))
+    chosen = min(candidates, key=lambda i: half_width_of(bins[i]) + model.typical(i, share))
+    if beyond > _SEEN_ALONE * histogram_half_width:
+        return Cap(bins[-1], math.inf)
+    return model.cap(chosen, visible=found >= 0)
 
-    def excess(i: int, tail: Tail) -> float:
-        return _excess(bins, i, (*seen, *tail), len(seen), deviation)
 
-    candidates = range(len(seen) + len(stated))
-    chosen = min(candidates, key=lambda i: half_width_of(bins[i]) + excess(i, expected))
-    return Cap(bins[chosen], excess(chosen, stated), found >= 0)
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """Units by bin: ``seen`` with noise of ``deviation``, then tails as expected and as stated."""
+
+    bins: tuple[int, ...]
+    seen: Sequence[int]
+    expected: Tail
+    stated: Tail
+    deviation: float
+
+    def cap(self, i: int, *, visible: bool) -> Cap:
+        """All that is known of the cap at edge ``i``."""
+        lost = self.lost(i)
+        at_most = math.fsum(x.each * x.stated for x in lost) + self.unsure(i)
+        counts = (*self.seen, *self.expected)
+        likely = math.fsum(n * (self.middle(b) - self.bins[i]) for b, n in enumerate(counts) if b > i)
+        kept = math.fsum(n * min(self.middle(b), self.bins[i]) for b, n in enumerate(counts))
+        at_most = max(at_most, 0.0)
+        return Cap(
+            self.bins[i],
+            at_most,
+            self.unsure(i),
+            min(max(likely, 0.0), at_most),
+            max(kept, 0.0),
+            lost,
+            visible,
+        )
+
+    def lost(self, i: int) -> tuple[Lost, ...]:
+        """The bins above edge ``i``."""
+        likely, stated = (*self.seen, *self.expected), (*self.seen, *self.stated)
+        pairs = list(zip_longest(likely, stated, fillvalue=0.0))
+        return tuple(Lost(self.bins[b] - self.bins[i], *pairs[b]) for b in range(i + 1, len(pairs)))
+
+    def middle(self, b: int) -> float:
+        """The middle of a bin of whole norms."""
+        return (self.bins[b - 1] + 1 + self.bins[b]) / 2 if b else 1.0
+
+    def unsure(self, i: int) -> float:
+        """What the histogram's noise may add to the excess at edge ``i``, at 95 %."""
+        squares = math.fsum((self.bins[b] - self.bins[i]) ** 2 for b in range(i + 1, len(self.seen)))
+        return _ONE_SIDED * self.deviation * math.sqrt(squares)
+
+    def typical(self, i: int, share: float) -> float:
+        """What clipping at edge ``i`` does to a cell with ``share`` of the units: mean and deviation."""
+        lost = self.lost(i)
+        if share == 1:
+            return max(0.0, math.fsum(x.each * x.likely for x in lost))
+        mean, variance = borne([(x.each, x.likely) for x in lost], share)
+        return mean + math.sqrt(variance)
 
 
-def _check(bins: tuple[int, ...], noisy_counts: Sequence[int], half_width: float) -> None:
+def borne(lost: Sequence[tuple[float, float]], share: float) -> tuple[float, float]:
+    """Mean and variance of what a cell with ``share`` of the units loses, if units fall in cells by chance.
+
+    ``lost``: what each unit of a bin loses, and how many there are.  Bins so high that the cell hardly
+    holds one of their units (0.05 expected, from there up) do not count.
+    """
+    above = mean = variance = 0.0
+    for each, count in reversed(lost):
+        above += max(count, 0.0)
+        if share * above >= _ENDED:
+            mean += share * count * each
+            variance += share * max(count, 0.0) * each * each
+    return max(mean, 0.0), variance
+
+
+def _checked(
+    bins: tuple[int, ...], noisy_counts: Sequence[int], half_width: float
+) -> tuple[Sequence[int], int]:
+    """The counts of the bins, and of what lies beyond."""
     rising = all(a < b for a, b in pairwise(bins))
-    if not bins or len(bins) != len(noisy_counts) or not rising or bins[0] < 1:
+    if not bins or len(noisy_counts) - len(bins) not in (0, 1) or not rising or bins[0] < 1:
         raise ValueError("a histogram has one count for each of its rising edges")
     if not 0 < half_width < math.inf:
         raise ValueError("a histogram's noise has a positive half-width")
+    return noisy_counts[: len(bins)], sum(noisy_counts[len(bins) :])
 
 
 def _top(noisy: Sequence[int], half_width: float) -> int:
@@ -131,7 +215,7 @@ def _hidden(beyond: Sequence[int], deviation: float) -> tuple[Tail, Tail]:
     if not beyond:
         return (), ()
     amplitude, norm = _amplitude(beyond, _HIDDEN_RATIO)
-    room = amplitude + _HIDDEN_DEVIATIONS * deviation / norm
+    room = amplitude + _ONE_SIDED * deviation / norm
     return _tail(amplitude, _HIDDEN_RATIO, len(beyond)), _tail(room, _HIDDEN_RATIO, len(beyond))
 
 
@@ -174,10 +258,3 @@ def _tail(first: float, ratio: float, length: int) -> Tail:
 
 def _larger(one: Tail, other: Tail) -> Tail:
     return tuple(max(a, b) for a, b in zip_longest(one, other, fillvalue=0.0))
-
-
-def _excess(bins: tuple[int, ...], i: int, counts: Tail, noisy: int, deviation: float) -> float:
-    """What clipping at ``bins[i]`` removes, if bins hold ``counts``; the first ``noisy`` carry noise."""
-    removed = math.fsum(n * (bins[b] - bins[i]) for b, n in enumerate(counts) if b > i)
-    spread = math.sqrt(math.fsum((bins[b] - bins[i]) ** 2 for b in range(i + 1, noisy)))
-    return removed + deviation * spread

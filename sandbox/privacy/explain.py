@@ -10,8 +10,17 @@ from sandbox.privacy.accounting import Measure as Accounting
 from sandbox.privacy.accounting import epsilon_for
 from sandbox.privacy.mechanisms import Mechanism, Noise
 from sandbox.privacy.plan import Plan, Priced
-from sandbox.privacy.release import Bounding, Key, Measure, Release, What
-from sandbox.privacy.spend import Spend, noise, search_noise, selection_noise, selection_threshold, spend
+from sandbox.privacy.release import Bounding, Key, Release, What
+from sandbox.privacy.spend import (
+    Spend,
+    half_width,
+    noise,
+    search_noise,
+    selection_noise,
+    selection_threshold,
+    spend,
+)
+from sandbox.privacy.tally import fine_bits
 from sandbox.sql.expressions import Col
 from sandbox.sql.relation import Filter, Order, Project, Relation, Released, Scan, Window, walk
 
@@ -83,15 +92,17 @@ def _measure(release: Release, parts: Spend, j: int) -> Derivation:
     if j == parts.shared:
         return Derivation("measure", (*facts, ("drawn", "with the selection: one draw for both")))
     facts.append(("nano", str(parts.columns[j].noise)))
-    return Derivation("measure", tuple(facts), _cap(measure, parts, j))
+    return Derivation("measure", tuple(facts), _cap(release, parts, j))
 
 
-def _cap(measure: Measure, parts: Spend, j: int) -> tuple[Derivation, ...]:
-    mechanism = noise(parts, j, measure.upper)
+def _cap(release: Release, parts: Spend, j: int) -> tuple[Derivation, ...]:
+    measure = release.measures[j]
+    mechanism = noise(release, parts, j, measure.upper)
+    step = measure.scale / (1 << fine_bits(release, measure.upper))
     steps = f"{measure.upper} steps = {_number(measure.upper * measure.scale)}"
     if not measure.search:
         cap = Derivation("cap", (("from", "declared rows and ranges"), ("value", steps)))
-        return (cap, _mechanism(mechanism, measure.scale))
+        return (cap, _mechanism(mechanism, step))
     search = search_noise(parts, j)
     facts = (
         ("from", "found privately: noisy histogram of the units' norms"),
@@ -102,9 +113,7 @@ def _cap(measure: Measure, parts: Spend, j: int) -> tuple[Derivation, ...]:
     cap = Derivation("cap", facts, (_mechanism(search, Fraction(1)),))
     return (
         cap,
-        Derivation(
-            "noise at the largest cap; less at the cap found", (), (_mechanism(mechanism, measure.scale),)
-        ),
+        Derivation("noise at the largest cap; less at the cap found", (), (_mechanism(mechanism, step),)),
     )
 
 
@@ -130,7 +139,7 @@ def predicted(plan: Plan, index: int) -> str:
     measure = priced.release.measures[j]
     if j == parts.shared:
         return f"±{_number(selection_noise(parts, priced.release).half_width())}"
-    width = noise(parts, j, measure.upper).half_width() * float(measure.scale)
+    width = half_width(priced.release, parts, j, measure.upper) * float(measure.scale)
     return f"≤ ±{_number(width)}" if measure.search else f"±{_number(width)}"
 
 

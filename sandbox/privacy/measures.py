@@ -10,13 +10,12 @@ from sandbox.privacy.release import Bounding, Measure, What
 from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import Relation, facts
 
-COUNT_SCALE = Fraction(1, 256)
-"""Granularity of counts that are scaled down by norm clipping, so that scaling does not floor them to 0."""
-
 LARGEST_CAP = 2**50
 FINE_STEPS = 10**7
 ONE = Fraction(1)
 SMALL = 8
+EXCEEDED = 32
+"""How many times the declared norm a search looks at."""
 
 
 def measure(base: Base, below: Relation, bounding: Bounding, rows: int | None, groups: int | None) -> Measure:
@@ -27,10 +26,14 @@ def measure(base: Base, below: Relation, bounding: Bounding, rows: int | None, g
     """
     if base.what is What.SUM:
         return _sum(base, below, bounding, rows)
-    scale = COUNT_SCALE if bounding is Bounding.PAIRS else ONE
-    most = _most(base, bounding, rows, groups)
-    upper = min(int(most / scale), LARGEST_CAP)
-    return Measure(base.what, None, base.where, Fraction(0), ONE, scale, upper, _search(base, bounding, most))
+    most = min(_most(base, bounding, rows, groups), LARGEST_CAP)
+    search = _search(base, bounding, most)
+    return Measure(base.what, None, base.where, Fraction(0), ONE, ONE, _upper(most, search), search, most)
+
+
+def _upper(declared: int, search: bool) -> int:
+    """A search looks further than what is declared, and so finds where that is exceeded."""
+    return min(declared * EXCEEDED, LARGEST_CAP) if search else declared
 
 
 def _most(base: Base, bounding: Bounding, rows: int | None, groups: int | None) -> int:
@@ -67,9 +70,11 @@ def _sum(base: Base, below: Relation, bounding: Bounding, rows: int | None) -> M
         )
     scale = _scale(known.scale, largest, ONE if rows is None else Fraction(rows))
     expected = 1 if bounding is Bounding.ROW else (rows if rows is not None else 2**20)
-    upper = max(min(int(largest / scale) * expected, LARGEST_CAP), 1)
+    most = max(min(int(largest / scale) * expected, LARGEST_CAP), 1)
     search = bounding is not Bounding.ROW and expected > 1
-    return Measure(What.SUM, base.value, base.where, low, high, scale, upper, search)
+    return Measure(
+        What.SUM, base.value, base.where, low, high, scale, _upper(most, search), search, most
+    )
 
 
 def _scale(exact: Fraction | None, largest: Fraction, rows: Fraction) -> Fraction:

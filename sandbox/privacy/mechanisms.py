@@ -123,6 +123,7 @@ def calibrate(noise: Noise, sensitivity: int, nano: int, measure: Measure) -> Me
     return calibrate_squared(noise, _squared(sensitivity), nano, measure)
 
 
+@lru_cache(maxsize=4096)  # a cap is chosen among many, each for its noise
 def calibrate_squared(noise: Noise, sensitivity_squared: int, nano: int, measure: Measure) -> Mechanism:
     """As ``calibrate``, for a sensitivity known by its square.
 
@@ -216,6 +217,7 @@ def _laplace_half_width(scale: float, confidence: float) -> float:
     return float(max(0, math.ceil(scale * exponent * _ABOVE) - 1))
 
 
+@lru_cache(maxsize=4096)
 def _gaussian_half_width(scale: float, confidence: float) -> float:
     """By summation, or from P(X > h) <= P(N(0, scale^2) > h) for integers h >= 0.
 

@@ -9,24 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from sandbox.catalogue import Kind, Range, Scalar
+from sandbox.catalogue import Kind, Range
 from sandbox.errors import Code, refuse
 from sandbox.policy.documents import Budget, DpGuard
 from sandbox.privacy.accounting import Cost, Measure, measure_of, query_cost
 from sandbox.privacy.desugar import Desugared, desugar
+from sandbox.privacy.groups import MOST_LISTED, Groups, groups, key
 from sandbox.privacy.measures import measure
 from sandbox.privacy.release import Bounding, Key, Release, Selection, What
 from sandbox.privacy.release import Measure as ReleasedMeasure
 from sandbox.sql.canonical import canonical, fingerprint
 from sandbox.sql.expressions import Col, Expr, Facts, columns, remap
-from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import (
     Aggregate,
     Field,
     Project,
     Relation,
     Released,
-    facts,
     inputs,
     is_release,
     releases,
@@ -137,25 +136,26 @@ class _Planner:
         privacy = below.privacy
         assert privacy is not None
         names = [f.name for f in node.fields]
-        keys = tuple(_key(n, k, below) for n, k in zip(names, node.keys, strict=False))
+        keys = tuple(key(n, k, below) for n, k in zip(names, node.keys, strict=False))
+        known = groups(keys, below)
         parts = desugar(node.aggs, below)
         bounding = _bounding(below, keys)
-        selection = self._selection(keys, bounding)
+        selection = self._selection(known, bounding)
         rows = 1 if bounding is Bounding.ROW else privacy.rows
-        groups = _groups(keys)
-        measures = tuple(measure(b, below, bounding, rows, groups) for b in parts.bases)
+        measures = tuple(measure(b, below, bounding, rows, known.most) for b in parts.bases)
         depends = tuple(self.built[n.number].identity for n in walk(below) if isinstance(n, Released))
         number = len(self.built)
+        listing = known.listing if selection is None else None
         release = Release(
-            number, below, keys, measures, bounding, selection, privacy.scope, privacy.kind, depends
+            number, below, keys, measures, bounding, selection, privacy.scope, privacy.kind, depends, listing
         )
         self.built.append(release)
         self.replacements[node] = _public(node, release, parts)
 
-    def _selection(self, keys: tuple[Key, ...], bounding: Bounding) -> Selection | None:
-        if not keys:
+    def _selection(self, known: Groups, bounding: Bounding) -> Selection | None:
+        size, keys = known.most, known.keys
+        if not keys or (known.listing is not None and size is not None and size <= MOST_LISTED):
             return None
-        size = _groups(keys)
         if size is not None and size <= MOST_GROUPS:
             return None
         if self.measure_kind is Measure.PURE:
@@ -171,15 +171,6 @@ class _Planner:
         return Selection(groups, self.guard.units)
 
 
-def _key(name: str, expr: Expr, below: Relation) -> Key:
-    known = facts_of(expr, facts(below))
-    domain: tuple[Scalar, ...] | None = known.domain
-    if domain is not None and known.nullable:
-        domain = (*domain, None)
-    # Each group is drawn once: a value listed twice would pay for one draw and get two.
-    return Key(name, expr, known, None if domain is None else tuple(dict.fromkeys(domain)))
-
-
 def _bounding(below: Relation, keys: tuple[Key, ...]) -> Bounding:
     privacy = below.privacy
     assert privacy is not None
@@ -187,16 +178,6 @@ def _bounding(below: Relation, keys: tuple[Key, ...]) -> Bounding:
         return Bounding.ROW
     fixed = all(below.fields[i].per_unit for k in keys for i in columns(k.expr))
     return Bounding.UNIT if fixed else Bounding.PAIRS
-
-
-def _groups(keys: tuple[Key, ...]) -> int | None:
-    """How many combinations of declared values there are; ``None`` if some key has no domain."""
-    size = 1
-    for key in keys:
-        if key.domain is None:
-            return None
-        size *= len(key.domain)
-    return size
 
 
 def released_fields(release: Release) -> tuple[Field, ...]:

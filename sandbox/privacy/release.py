@@ -52,8 +52,9 @@ class Measure:
     """One noised column: the sum over the group's rows of an integer per row.
 
     ``value`` (SUM only) is clamped to ``[low, high]`` and rounded to ``scale``; rows where ``where``
-    is not true count nothing.  ``upper`` is the largest cap that could be needed, in scale units;
-    ``search`` says that the cap is found privately below it, else the cap is ``upper``.
+    is not true count nothing.  ``declared`` is the largest norm that declarations let expect, in scale
+    units.  ``search`` says that the cap is found privately, up to ``upper``, which lies well above since data
+    may exceed what was declared; else the cap is ``upper``, and that is ``declared``.
     """
 
     what: What
@@ -64,13 +65,19 @@ class Measure:
     scale: Fraction
     upper: int
     search: bool
+    declared: int
+
+    @property
+    def sign(self) -> int:
+        """1 if no row can count below zero, -1 if none above, else 0."""
+        return 1 if self.low >= 0 else -1 if self.high <= 0 else 0
 
     @property
     def text(self) -> str:
         """Canonical text, part of the release's identity."""
         parts = [canonical_expr(e) if e is not None else "" for e in (self.value, self.where)]
         return (
-            f"{self.what}({';'.join(parts)};{self.low};{self.high};{self.scale};{self.upper};{self.search})"
+            f"{self.what}({';'.join(parts)};{self.low};{self.high};{self.scale};{self.upper};{self.search};{self.declared})"
         )
 
 
@@ -86,6 +93,15 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """A public relation whose rows are all combinations of values of the keys at ``places``; at most ``most``."""
+
+    relation: Relation
+    places: tuple[int, ...]
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """``keys`` and ``measures`` of ``input``; public once protected.  ``number`` names it in its plan."""
 
@@ -98,6 +114,7 @@ class Release:
     scope: str
     unit_kind: str
     depends: tuple[str, ...] = ()
+    listing: Listing | None = None
 
     @property
     def identity(self) -> str:
@@ -105,4 +122,6 @@ class Release:
         keys = ",".join(canonical_expr(k.expr) + repr(k.domain) for k in self.keys)
         measures = ",".join(m.text for m in self.measures)
         chosen = f"{self.bounding};{self.selection};{';'.join(self.depends)}"
+        if self.listing is not None:
+            chosen = f"{chosen};{canonical(self.listing.relation)}{self.listing.places}"
         return fingerprint(f"{canonical(self.input)}|{keys}|{measures}|{chosen}")

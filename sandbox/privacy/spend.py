@@ -14,9 +14,11 @@ from sandbox.privacy.mechanisms import Mechanism, Noise, best_squared, calibrate
 from sandbox.privacy.plan import Priced
 from sandbox.privacy.release import Bounding, Release, What
 from sandbox.privacy.selection import threshold
+from sandbox.privacy.tally import fine_bits
 
-SEARCH = 1
-NOISE = 9
+import os
+SEARCH = int(os.environ.get("W","10"))
+NOISE = 100-SEARCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +76,19 @@ def spend(priced: Priced, measure: Measure) -> Spend:
     return Spend(measure, selection, tuple(columns), shared)
 
 
-def noise(parts: Spend, j: int, cap: int) -> Mechanism:
-    """The mechanism of measure ``j`` at a cap: a unit moves the column by at most ``cap``.
+def noise(release: Release, parts: Spend, j: int, cap: int) -> Mechanism:
+    """The mechanism of measure ``j`` at a cap: a unit moves the column by at most ``cap``, in fine steps.
 
-    In the norm that the statements clip (``statements.exact_sql``): L2 under zCDP, so Gaussian; L1 under
+    In the norm that the statements clip (``statements.tally_sql``): L2 under zCDP, so Gaussian; L1 under
     pure epsilon, so Laplace.  Never the other one, whatever its half-width.
     """
     kind = Noise.LAPLACE if parts.measure is Measure.PURE else Noise.GAUSSIAN
-    return calibrate(kind, cap, parts.columns[j].noise, parts.measure)
+    return calibrate(kind, cap << fine_bits(release, cap), parts.columns[j].noise, parts.measure)
+
+
+def half_width(release: Release, parts: Spend, j: int, cap: int, confidence: float = 0.95) -> float:
+    """The half-width of that noise, in steps of the measure's scale."""
+    return noise(release, parts, j, cap).half_width(confidence) / (1 << fine_bits(release, cap))
 
 
 def search_noise(parts: Spend, j: int) -> Mechanism:

@@ -1,10 +1,18 @@
 """The SQL that a release runs over private rows: bounded, exact, and never leaving on its own.
 
-Every text is built from our relation tree; see ``sql.compile``.  Columns of the result are ``k0 …``
-(keys), ``n`` (units, under partition selection) and ``m0 …`` (measures, integers in scale units).
+One statement reads the rows once and groups them by unit once.  It does not know the caps yet, which are
+chosen from its histograms: for each group and each bin of norms it says what the units bring as they are
+(``x``) and what they bring once their vectors are scaled to length one (``y``), so that the sums bounded at
+any cap follow by arithmetic (``tally``).  Every text is built from our relation tree; see ``sql.compile``.
 
-The bound (proofs in docs/soundness.md): a unit changes column ``m_j`` by a vector over groups whose
-norm is at most the cap ``C_j`` (L1 for Laplace, L2 for Gaussian), and ``n`` by at most 1 in at most
+Rows of the result, told apart by ``p``; ``k0 ...`` are the keys, NULL where the row is not about a group:
+
+    p = 0        x: units present in the group, each counted in at most ``selection.groups`` groups
+    p = j + 1    measure j of the group, from units whose norm is in bin ``b``: x, y, and z units
+    p = -j - 1   z: units whose norm of measure j is in bin ``b`` (where not said by the rows above)
+
+The bound (proofs in docs/soundness.md): for every cap C, a unit changes column j by a vector over groups
+whose norm is at most C (L1 for Laplace, L2 for Gaussian), and ``p = 0`` by at most 1 in at most
 ``selection.groups`` groups.
 """
 
@@ -12,70 +20,67 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sandbox.privacy.bins import bin_sql
 from sandbox.privacy.release import Bounding, Measure, Release, What
 from sandbox.sql.compile import compile_expr, compile_relation, plain_zero
 from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import facts
 
 SHRINK = 1 - 1e-12
-"""Scaling stops this far short of the cap, so that rounding in binary64 cannot step over it."""
+"""Directions stop this far short of length one, so that rounding in binary64 cannot step over it."""
 
-FINEST = 40
-"""Norms are taken in steps of 2^-40 of the cap (at least 1): 2^45 squares add up exactly in 128 bits."""
+UNIT_LENGTH = 16
+"""Directions are in steps of 2^-16 of length one."""
+
+FINEST = 39
+"""Norms are taken in steps of 2^-39 of the largest (at least 1): 2^45 squares add up exactly in 128 bits."""
+
+LARGEST_UNIT = 2**52
+"""No unit's total in one group counts for more."""
+
+LARGEST_SUM = 2**62
+"""Sums are clamped here, within 64 bits; clamping a sum cannot raise its sensitivity."""
 
 
-def exact_sql(release: Release, caps: Sequence[int], *, laplace: bool) -> str:
-    """The bounded sums of every group present in the data."""
+def tally_sql(release: Release, *, laplace: bool) -> str:
+    """The statement described above."""
     rows = _rows_sql(release)
+    if release.bounding is Bounding.PAIRS:
+        return _pairs_sql(release, rows, laplace=laplace)
+    source, count = f"u AS ({_units_sql(release, rows)})", len(release.measures)
+    searched = [j for j in range(count) if release.measures[j].search]
+    clipped = [j for j in range(count) if not release.measures[j].search]
+    parts = [_binned(release, j, "u", f"m{j}", f"sign(m{j})", _bin(release, j)) for j in searched]
+    ctes = [source]
+    if clipped or release.selection is not None or not searched:
+        ctes.append(f"g AS ({_grouped_sql(release, clipped)})")
+        parts += [_row(release, "g", j + 1, "0", f"m{j}") for j in clipped]
+        parts += [_row(release, "g", 0, "0", "n")] if release.selection is not None else []
+    return _union(release, ctes, parts)
+
+
+def _grouped_sql(release: Release, clipped: Sequence[int]) -> str:
+    """The measures of fixed cap, and the units, of every group."""
+    sums = [f"coalesce(sum({_clip(f'm{j}', release.measures[j].upper)}), 0) AS m{j}" for j in clipped]
     keys = _names("k", len(release.keys))
-    if release.bounding is Bounding.PAIRS:
-        return _pairs_sql(release, rows, caps, laplace=laplace)
-    sums = [f"CAST(sum({_clip(f'm{j}', cap)}) AS HUGEINT) AS m{j}" for j, cap in enumerate(caps)]
-    return _grouped(f"({_units_sql(release, rows)}) AS u", keys, [*_unit_count(release), *sums])
-
-
-def norms_sql(release: Release, searched: Sequence[tuple[int, tuple[int, ...]]], *, laplace: bool) -> str:
-    """Histograms of the units' norms: rows of (measure, bin, units), for the measures searched.
-
-    Each unit falls in one bin of each measure: the smallest edge not below its norm.  Units that
-    contribute nothing fall in none.
-    """
-    rows = _rows_sql(release)
-    if release.bounding is Bounding.PAIRS:
-        cells = f"c AS ({_cells_sql(release, rows, [m.upper for m in release.measures])})"
-        norms = ", ".join(f"{_length(j, laplace=laplace)} AS n{j}" for j, _ in searched)
-        source = f"WITH {cells}, s AS (SELECT u, {norms} FROM c GROUP BY u)"
-    else:
-        norms = ", ".join(f"abs(CAST(m{j} AS DOUBLE)) AS n{j}" for j, _ in searched)
-        source = f"WITH u AS ({_units_sql(release, rows)}), s AS (SELECT {norms} FROM u)"
-    parts = [
-        f"SELECT {j} AS m, {_bin(f'n{j}', edges)} AS b, count(*) AS units FROM s WHERE n{j} > 0 GROUP BY b"
-        for j, edges in searched
-    ]
-    return f"{source} {' UNION ALL '.join(parts)}"
+    return f"SELECT {', '.join([*keys, 'count(*) AS n', *sums])} FROM u{_by(keys)}"
 
 
 def _rows_sql(release: Release) -> str:
-    """One row per private row: the unit, the keys, and each measure's integer (0 where it does not count)."""
+    """One row per private row: the unit, the keys, each sum's integer ``m`` and each condition ``w``."""
     privacy = release.input.privacy
     assert privacy is not None
     known = facts(release.input)
     columns = [f'"c{i}"' for i in range(len(known))]
-    keys = [
-        f"{plain_zero(compile_expr(k.expr, known, columns), k.facts.kind)} AS k{i}"
-        for i, k in enumerate(release.keys)
-    ]
-    measures = [f"{_integer(release, m, columns)} AS m{j}" for j, m in enumerate(release.measures)]
-    unit = f"{columns[privacy.unit]} AS u"
-    return f"SELECT {', '.join([unit, *keys, *measures])} FROM ({compile_relation(release.input)}) AS i"
-
-
-def _integer(release: Release, measure: Measure, columns: list[str]) -> str:
-    known = facts(release.input)
-    text = str(int(1 / measure.scale)) if measure.value is None else _fixed(release, measure, columns)
-    if measure.where is None:
-        return text
-    return f"CASE WHEN {compile_expr(measure.where, known, columns)} THEN {text} ELSE 0 END"
+    shown = [f"{columns[privacy.unit]} AS u"]
+    for i, key in enumerate(release.keys):
+        shown.append(f"{plain_zero(compile_expr(key.expr, known, columns), key.facts.kind)} AS k{i}")
+    for j, measure in enumerate(release.measures):
+        if measure.what is What.SUM:
+            shown.append(f"{_fixed(release, measure, columns)} AS m{j}")
+        if measure.where is not None:
+            shown.append(f"{compile_expr(measure.where, known, columns)} AS w{j}")
+    return f"SELECT {', '.join(shown)} FROM ({compile_relation(release.input)}) AS i"
 
 
 def _fixed(release: Release, measure: Measure, columns: list[str]) -> str:
@@ -104,100 +109,140 @@ def _double(value: float) -> str:
 
 def _units_sql(release: Release, rows: str) -> str:
     """One row per unit, where a unit falls in one group; by its rows themselves where it has one."""
+    keys = _names("k", len(release.keys))
     if release.bounding is Bounding.ROW:
-        return rows
-    keys = [f"any_value(k{i}) AS k{i}" for i in range(len(release.keys))]
-    measures = [f"{_total(m, j)} AS m{j}" for j, m in enumerate(release.measures)]
-    return f"SELECT {', '.join(['u', *keys, *measures])} FROM ({rows}) AS r GROUP BY u"
+        shown = [*keys, *(f"{_single(m, j)} AS m{j}" for j, m in enumerate(release.measures))]
+        return f"SELECT {', '.join(shown) or '1'} FROM ({rows}) AS r"
+    shown = [f"any_value({k}) AS {k}" for k in keys]
+    shown += [f"{_total(m, j)} AS m{j}" for j, m in enumerate(release.measures)]
+    return f"SELECT {', '.join(shown) or '1'} FROM ({rows}) AS r GROUP BY u"
+
+
+def _single(measure: Measure, j: int) -> str:
+    """A unit's only row."""
+    value = f"m{j}" if measure.what is What.SUM else "1"
+    return value if measure.where is None else f"CASE WHEN w{j} THEN {value} ELSE 0 END"
 
 
 def _total(measure: Measure, j: int) -> str:
     """A unit's total in a group, held within 64 bits."""
+    kept = "" if measure.where is None else f" FILTER (WHERE w{j})"
+    if measure.what is What.ROWS:
+        return f"count(*){kept}"
     if measure.what is What.UNITS:
-        return f"max(m{j})"
-    return _clip(f"sum(m{j})", 2**52)
+        return f"CASE WHEN count(*){kept} > 0 THEN 1 ELSE 0 END" if kept else "1"
+    return _clip(f"coalesce(sum(m{j}){kept}, 0)", LARGEST_UNIT)
 
 
-def _cells_sql(release: Release, rows: str, most: Sequence[int]) -> str:
-    """One row per unit and group, no total beyond ``most``: what is longer would be scaled down anyway."""
-    keys = _names("k", len(release.keys))
-    totals = [f"{_clip(_total(m, j), most[j])} AS m{j}" for j, m in enumerate(release.measures)]
-    return f"SELECT {', '.join(['u', *keys, *totals])} FROM ({rows}) AS r GROUP BY {', '.join(['u', *keys])}"
+def _bin(release: Release, j: int) -> str:
+    return bin_sql(f"abs(m{j})", str(release.measures[j].upper), power=1, step_bits=0)
 
 
-def _length(j: int, *, laplace: bool) -> str:
-    """A norm for the histogram, where any function of one unit's rows would do; doubles cannot overflow."""
-    value = f"CAST(m{j} AS DOUBLE)"
-    return f"sum(abs({value}))" if laplace else f"sqrt(sum({value} * {value}))"
+def _pairs_sql(release: Release, rows: str, *, laplace: bool) -> str:
+    """Where a unit may fall in several groups: its totals ``c``, and the norms ``s`` of its vectors."""
+    keys, count = _names("k", len(release.keys)), len(release.measures)
+    # Twice ``upper`` is beyond it as well, and its square does not overflow.
+    totals = [f"{_clip(_total(m, j), 2 * m.upper)} AS m{j}" for j, m in enumerate(release.measures)]
+    cells = f"SELECT {', '.join(['u', *keys, *totals])} FROM ({rows}) AS r GROUP BY {', '.join(['u', *keys])}"
+    norms = [f"{_norm(release.measures[j], j, laplace=laplace)} AS n{j}" for j in range(count)]
+    present = ["count(*) AS groups"] if release.selection is not None else []
+    ctes = [
+        f"c AS ({cells})",
+        f"s AS (SELECT {', '.join(['u', *norms, *present])} FROM c GROUP BY u)",
+    ]
+    joined, parts = "c JOIN s ON c.u = s.u", []
+    for j, measure in enumerate(release.measures):
+        place = _pairs_bin(measure, j, laplace=laplace)
+        parts.append(
+            _binned(release, j, joined, f"c.m{j}", _direction(measure, j, laplace=laplace), place, "0")
+        )
+        if measure.search:
+            nothing = ", ".join(["NULL"] * len(keys) + [f"{place} AS b", "0", "0", "count(*)"])
+            parts.append(f"SELECT {-j - 1}, {nothing} FROM s WHERE n{j} > 0 GROUP BY b")
+    if release.selection is not None:
+        parts.append(_presence_sql(release, joined))
+    return _union(release, ctes, parts)
 
 
-def _step(cap: int) -> int:
-    return max(cap >> FINEST, 1)
+def step_bits(measure: Measure) -> int:
+    """Norms of a vector over groups are summed in steps of 2 to the power of this."""
+    return max(measure.upper.bit_length() - FINEST, 0)
 
 
-def _norm(j: int, cap: int, *, laplace: bool) -> str:
+def _norm(measure: Measure, j: int, *, laplace: bool) -> str:
     """The exact sum of absolute values (L1) or squares (L2) of a unit's totals, in steps rounded up."""
-    part = f"CAST((abs(m{j}) + {_step(cap) - 1}) // {_step(cap)} AS HUGEINT)"
+    step = 1 << step_bits(measure)
+    part = f"abs(m{j})" if step == 1 else f"((abs(m{j}) + {step - 1}) // {step})"
+    part = f"CAST({part} AS HUGEINT)"
     return f"sum({part})" if laplace else f"sum({part} * {part})"
 
 
-def _pairs_sql(release: Release, rows: str, caps: Sequence[int], *, laplace: bool) -> str:
+def _pairs_bin(measure: Measure, j: int, *, laplace: bool) -> str:
+    most = measure.upper >> step_bits(measure)
+    upper, power = (most, 1) if laplace else (most * most, 2)
+    return bin_sql(f"s.n{j}", str(upper), power=power, step_bits=step_bits(measure))
+
+
+def _direction(measure: Measure, j: int, *, laplace: bool) -> str:
+    """A unit's total in one group over the norm of its vector, in steps of 2^-16 toward zero."""
+    norm = f"CAST(s.n{j} AS DOUBLE)" if laplace else f"sqrt(CAST(s.n{j} AS DOUBLE))"
+    factor = (1 << UNIT_LENGTH) * SHRINK / (1 << step_bits(measure))
+    return f"CAST(trunc(CAST(c.m{j} AS DOUBLE) * {_double(factor)} / {norm}) AS BIGINT)"
+
+
+def _presence_sql(release: Release, joined: str) -> str:
+    """Units per group, each unit counted in at most ``selection.groups`` groups chosen by a hash.
+
+    Only units in more groups need the choice."""
+    assert release.selection is not None
+    keys, most = _names("k", len(release.keys)), release.selection.groups
+    own = ", ".join(f"c.{k} AS {k}" for k in keys)
+    order = ", ".join(["c.u", *(f"c.{k}" for k in keys)])
+    few = f"SELECT {own} FROM {joined} WHERE s.groups <= {most}"
+    rank = f"row_number() OVER (PARTITION BY c.u ORDER BY hash({order})) AS o"
+    many = f"SELECT {own}, {rank} FROM {joined} WHERE s.groups > {most}"
+    chosen = f"{few} UNION ALL SELECT {', '.join(keys)} FROM ({many}) AS t WHERE o <= {most}"
+    return f"SELECT 0, {', '.join(keys)}, 0, count(*), 0, 0 FROM ({chosen}) AS t{_by(keys)}"
+
+
+def _binned(release: Release, j: int, source: str, x: str, y: str, place: str, z: str = "count(*)") -> str:
+    """The rows of measure ``j``; units and groups to which it adds nothing are left out."""
     keys = _names("k", len(release.keys))
-    cells = f"c AS ({_cells_sql(release, rows, caps)})"
-    norms = ", ".join([f"{_norm(j, cap, laplace=laplace)} AS n{j}" for j, cap in enumerate(caps)])
-    shrunk = [_shrunk(j, cap, laplace=laplace) for j, cap in enumerate(caps)]
-    sums = [f"CAST(sum({text}) AS HUGEINT) AS m{j}" for j, text in enumerate(shrunk)]
-    scaled = f"s AS (SELECT {', '.join(['u', norms] if norms else ['u'])} FROM c GROUP BY u)"
-    grouped = f"g AS ({_grouped('c JOIN s ON c.u = s.u', [f'c.{k}' for k in keys], sums, keys)})"
-    if release.selection is None:
-        return f"WITH {cells}, {scaled}, {grouped} SELECT * FROM g"
-    counted = f"p AS ({_presence_sql(release, keys)})"
-    same = " AND ".join(f"p.{k} IS NOT DISTINCT FROM g.{k}" for k in keys)
-    shown = [f"p.{k} AS {k}" for k in keys] + ["p.n AS n"]
-    shown += [f"coalesce(g.m{j}, 0) AS m{j}" for j in range(len(caps))]
-    return (
-        f"WITH {cells}, {scaled}, {grouped}, {counted} SELECT {', '.join(shown)} FROM p LEFT JOIN g ON {same}"
+    shown = [f"{j + 1} AS p", *keys, f"{place} AS b", f"{_sum(x)} AS x", f"{_sum(y)} AS y", f"{z} AS z"]
+    return f"SELECT {', '.join(shown)} FROM {source} WHERE {x} <> 0{_by([*keys, 'b'])}"
+
+
+def _row(release: Release, source: str, part: int, place: str, x: str) -> str:
+    keys = _names("k", len(release.keys))
+    held = f"CAST(least(greatest({x}, {-LARGEST_SUM}), {LARGEST_SUM}) AS BIGINT) AS x"
+    shown = [f"{part} AS p", *keys, f"{place} AS b", held, "0 AS y", "0 AS z"]
+    return f"SELECT {', '.join(shown)} FROM {source}"
+
+
+def _sum(text: str) -> str:
+    return f"CAST(least(greatest(sum({text}), {-LARGEST_SUM}), {LARGEST_SUM}) AS BIGINT)"
+
+
+def _union(release: Release, ctes: Sequence[str], parts: Sequence[str]) -> str:
+    if not parts:  # nothing is asked but which groups there are, and those are declared
+        keys = ", ".join(f"NULL AS {k}" for k in [*_names("k", len(release.keys)), "b", "x", "y", "z"])
+        return f"SELECT 0 AS p, {keys} WHERE false"
+    labels = ["p", *_names("k", len(release.keys)), "b", "x", "y", "z"]
+    return f"WITH {', '.join(ctes)} {_labelled(parts[0], labels)}" + "".join(
+        f" UNION ALL {p}" for p in parts[1:]
     )
 
 
-def _shrunk(j: int, cap: int, *, laplace: bool) -> str:
-    """A unit's total in one group, scaled so that its whole vector has at most norm ``cap``; toward zero.
-
-    A vector within the cap stays as it is: that is decided on integers, so nothing is lost at the cap.
-    """
-    steps, norm = cap // _step(cap), f"CAST(s.n{j} AS DOUBLE)"
-    within = steps if laplace else steps * steps
-    factor = f"{_double(steps * SHRINK)} / {norm if laplace else f'sqrt({norm})'}"
-    scaled = f"CAST(trunc(CAST(c.m{j} AS DOUBLE) * ({factor})) AS BIGINT)"
-    return f"CASE WHEN s.n{j} <= {within} THEN c.m{j} ELSE {scaled} END"
+def _labelled(part: str, labels: Sequence[str]) -> str:
+    return f"SELECT * FROM ({part}) AS t({', '.join(labels)})"
 
 
-def _presence_sql(release: Release, keys: list[str]) -> str:
-    """Units per group, each unit counted in at most ``selection.groups`` groups chosen by a hash."""
-    assert release.selection is not None
-    shown = ", ".join(keys)
-    ranked = f"SELECT {shown}, row_number() OVER (PARTITION BY u ORDER BY hash(u, {shown})) AS o FROM c"
-    most = release.selection.groups
-    return f"SELECT {shown}, count(*) AS n FROM ({ranked}) AS t WHERE o <= {most} GROUP BY {shown}"
-
-
-def _unit_count(release: Release) -> list[str]:
-    return [] if release.selection is None else ["count(*) AS n"]
-
-
-def _grouped(source: str, keys: list[str], sums: list[str], labels: list[str] | None = None) -> str:
-    shown = [f"{k} AS {label}" for k, label in zip(keys, labels or keys, strict=True)]
-    outputs = ", ".join([*shown, *sums]) or "1"
-    return f"SELECT {outputs} FROM {source}" + (f" GROUP BY {', '.join(keys)}" if keys else "")
+def _by(keys: Sequence[str]) -> str:
+    return f" GROUP BY {', '.join(keys)}" if keys else ""
 
 
 def _clip(text: str, cap: int) -> str:
     return f"CAST(least(greatest({text}, {-cap}), {cap}) AS BIGINT)"
-
-
-def _bin(text: str, edges: tuple[int, ...]) -> str:
-    whens = " ".join(f"WHEN {text} <= {edge} THEN {i}" for i, edge in enumerate(edges[:-1]))
-    return f"CASE {whens} ELSE {len(edges) - 1} END" if whens else "0"
 
 
 def _names(prefix: str, count: int) -> list[str]:

@@ -171,6 +171,7 @@ RANKS: dict[type[exp.Expr], str] = {
 ALLOWED: dict[type[exp.Expr], frozenset[str]] = {
     **STRUCTURE,
     **dict.fromkeys(OPERATORS, _TWO | {"safe"}),
+    **dict.fromkeys((exp.Like, exp.ILike), _TWO | {"negate"}),
     **dict.fromkeys(UNARY, _THIS),
     **dict.fromkeys(AGGREGATES, _THIS),
     **dict.fromkeys(RANKS, _THIS | {"offset"}),

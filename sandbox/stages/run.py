@@ -15,12 +15,14 @@ from sandbox.context import Context
 from sandbox.errors import Code, refuse
 from sandbox.model import Answer, Derivation, Price, Request, Words
 from sandbox.policy.documents import DpGuard, ExactGuard, Mode
+from sandbox.privacy.accounting import Measure
 from sandbox.privacy.explain import EXACT, PUBLIC, derivation, guarantee
 from sandbox.privacy.margins import with_margins
 from sandbox.privacy.plan import Plan, Priced
-from sandbox.privacy.protect import Bounds, Cells, bounds, protect, searched
-from sandbox.privacy.spend import Spend, spend
-from sandbox.privacy.statements import exact_sql, norms_sql
+from sandbox.privacy.protect import bounds, protect
+from sandbox.privacy.spend import spend
+from sandbox.privacy.statements import tally_sql
+from sandbox.privacy.tally import tally
 from sandbox.sql.compile import compile_relation
 from sandbox.stages.budget import charges, owed
 from sandbox.stages.clock import Clock
@@ -107,35 +109,16 @@ def _draw(
     request: Request, priced: Priced, plan: Plan, context: Context, tables: Tables, clock: Clock
 ) -> pa.Table:
     parts = spend(priced, plan.measure)
-    laplace = plan.measure == "pure"
+    sql = tally_sql(priced.release, laplace=plan.measure is Measure.PURE)
     with clock.stage("execute"):
-        limits = _limits(priced, parts, context, tables, laplace=laplace)
-        found = context.engine.run(exact_sql(priced.release, limits.caps, laplace=laplace), tables)
+        found = context.engine.run(sql, tables)
+        listing = priced.release.listing
+        # A question to public tables and to what was released before: its answer is no secret.
+        listed = None if listing is None else context.engine.run(compile_relation(listing.relation), tables)
     with clock.stage("protect"):
-        table = protect(priced, parts, limits, cells_of(priced, found))
+        counted = tally(priced.release, found, listed)
+        table = protect(priced, parts, bounds(counted, parts), counted)
         return _keep(request, priced, context, table)
-
-
-def _limits(priced: Priced, parts: Spend, context: Context, tables: Tables, *, laplace: bool) -> Bounds:
-    """The caps: declared ones as they are, others from a noisy histogram of norms."""
-    wanted = searched(priced.release)
-    counts: dict[tuple[int, int], int] = {}
-    if wanted:
-        rows = context.engine.run(norms_sql(priced.release, wanted, laplace=laplace), tables)
-        counts = {(int(r["m"]), int(r["b"])): int(r["units"]) for r in rows.to_pylist()}
-    return bounds(priced.release, parts, counts)
-
-
-def cells_of(priced: Priced, found: pa.Table) -> Cells:
-    """Exact bounded sums as the engine returned them, as Python integers by group."""
-    release = priced.release
-    columns = {name: found.column(name).to_pylist() for name in found.column_names}
-    count = found.num_rows
-    groups = tuple(tuple(columns[f"k{i}"][row] for i in range(len(release.keys))) for row in range(count))
-    units = tuple(int(n) for n in columns["n"]) if release.selection is not None else ()
-    sums = [columns[f"m{j}"] for j in range(len(release.measures))]
-    totals = tuple(tuple(int(column[row] or 0) for column in sums) for row in range(count))
-    return Cells(groups, units, totals)
 
 
 def _keep(request: Request, priced: Priced, context: Context, table: pa.Table) -> pa.Table:

@@ -38,11 +38,14 @@ from sandbox.catalogue import Kind  # noqa: E402
 from sandbox.errors import Refusal  # noqa: E402
 from sandbox.policy.documents import DpGuard  # noqa: E402
 from sandbox.privacy.accounting import Measure  # noqa: E402
+from sandbox.privacy.caps import Cap  # noqa: E402
 from sandbox.privacy.plan import Plan, Priced, plan  # noqa: E402
-from sandbox.privacy.protect import Bounds, Cells, protect, searched  # noqa: E402
-from sandbox.privacy.release import Key, Release  # noqa: E402
+from sandbox.privacy.protect import Bounds, protect  # noqa: E402
+from sandbox.privacy.release import Key, Release, Selection  # noqa: E402
 from sandbox.privacy.spend import spend  # noqa: E402
-from sandbox.privacy.statements import exact_sql, norms_sql  # noqa: E402
+from sandbox.privacy.statements import tally_sql  # noqa: E402
+from sandbox.privacy.tally import Tally, fine_bits, found_edges, tally  # noqa: E402
+from sandbox.sql.compile import compile_relation  # noqa: E402
 from sandbox.sql.expressions import Call, Col, Facts, Literal  # noqa: E402
 from sandbox.sql.parse import parse  # noqa: E402
 from sandbox.sql.relation import Released, walk  # noqa: E402
@@ -97,8 +100,9 @@ class Trial:
             self.worlds.connection(variant)
         for priced in self.plan.priced:
             release = priced.release
-            self.report.forms[f"{release.bounding}{'' if release.selection is None else '+selection'}"] += 1
-            caps = tuple(self._cap(m.upper) for m in release.measures)
+            chosen = "+selection" if release.selection else "+listing" if release.listing else ""
+            self.report.forms[f"{release.bounding}{chosen}"] += 1
+            caps = tuple(self.random.choice(found_edges(m)) for m in release.measures)
             self._together(release, caps)
             if pair:
                 self._alone(release, caps, pair)
@@ -106,68 +110,63 @@ class Trial:
                 self.worlds.share(release.number, self._drawn(priced, caps))
         self.report.cases += UNITS * len({v.base for v in VARIANTS})
 
-    def _cap(self, upper: int) -> int:
-        most = self.random.choice((1, 3, 300, 10**5, upper))
-        return self.random.randint(1, min(most, upper)) if self.random.random() < 0.7 else min(most, upper)
-
     def _pair(self) -> tuple[Variant, Variant, Variant]:
         base, unit = self.random.randrange(len(self.worlds.bases)), self.random.randrange(UNITS)
         return Variant(base), Variant(base, gone=unit), Variant(base, only=unit)
 
+    def _tally(self, release: Release, variant: Variant | None = None) -> Tally:
+        listing = None if release.listing is None else compile_relation(release.listing.relation)
+        listed = None if listing is None else self.worlds.table(listing, variant)
+        return tally(release, self.worlds.table(tally_sql(release, laplace=self.laplace), variant), listed)
+
     def _drawn(self, priced: Priced, caps: tuple[int, ...]) -> Any:
-        rows = self.worlds.run(exact_sql(priced.release, caps, laplace=self.laplace))
-        cells = cells_of(priced.release, rows)
-        limits = Bounds(caps, (0.0,) * len(caps))
-        return protect(priced, spend(priced, self.plan.measure), limits, cells)
+        limits = Bounds(tuple(Cap(cap) for cap in caps))
+        return protect(priced, spend(priced, self.plan.measure), limits, self._tally(priced.release))
 
     def _together(self, release: Release, caps: tuple[int, ...]) -> None:
-        whole = replace(by_world(release), selection=None)
-        found = by_variant(whole, self.worlds.run(exact_sql(whole, caps, laplace=self.laplace)))
+        whole = by_world(release)
+        found = by_variant(self._tally(whole), caps)
         for own in VARIANTS:
             if own.only is not None:
                 parts = (Variant(own.base), Variant(own.base, gone=own.only), own)
                 self._additive(*(found[NUMBERS[v]] for v in parts))
-                self._bounded(caps, found[NUMBERS[own]])
+                self._bounded(release, caps, found[NUMBERS[own]])
         if release.selection is not None:
-            chosen = by_world(release)
-            shown = by_variant(chosen, self.worlds.run(exact_sql(chosen, caps, laplace=self.laplace)))
-            self._selected(release, shown, found)
+            self._selected(release, by_variant(self._tally(chosen_by_world(release)), caps), found)
 
     def _selected(self, release: Release, shown: Vectors, found: Vectors) -> None:
         """Selection shows the same measures, and counts a unit once in few groups."""
         assert release.selection is not None
         for number, answer in shown.items():
-            if any(
-                values[1:] != found[number].get(group, (0,) * len(values[1:]))
-                for group, values in answer.items()
-            ):
+            if any(v[1:] != found[number].get(g, v[:1])[1:] for g, v in answer.items()):
                 self._fail("selection changes measures")
+            if any(values[0] < 1 for values in answer.values()):
+                self._fail("a group is drawn for in which no unit is counted")
             if VARIANTS[number].only is not None:
                 counts = [values[0] for values in answer.values()]
                 if any(n not in (0, 1) for n in counts) or sum(counts) > release.selection.groups:
                     self._fail(f"presence {counts} against {release.selection.groups} groups")
 
     def _alone(self, release: Release, caps: tuple[int, ...], parts: Sequence[Variant]) -> None:
-        """The same, over single databases and statements that are untouched but for the selection."""
-        whole = replace(release, selection=None)
-        sql = exact_sql(whole, caps, laplace=self.laplace)
-        answers = [dict(keyed(whole, self.worlds.run(sql, v))) for v in parts]
+        """The same, over single databases and statements that are untouched."""
+        whole = all_shown(release) if release.selection is not None else release
+        tallies = [self._tally(whole, v) for v in parts]
+        answers = [dict(keyed(t, caps)) for t in tallies]
         self._additive(*answers)
-        self._bounded(caps, answers[2])
+        self._bounded(release, caps, answers[2])
         if release.selection is not None:
-            sql = exact_sql(release, caps, laplace=self.laplace)
-            self._additive(*({g: n[:1] for g, n in keyed(release, self.worlds.run(sql, v))} for v in parts))
-        if wanted := searched(release):
-            self._norms(norms_sql(release, wanted, laplace=self.laplace), parts)
+            chosen = [dict(keyed(self._tally(release, v), caps)) for v in parts]
+            self._additive(*({g: n[:1] for g, n in a.items()} for a in chosen))
+        for j, measure in enumerate(release.measures):
+            if measure.search:
+                self._histogram(j, [t.histograms[j] for t in tallies])
 
-    def _norms(self, sql: str, pair: Sequence[Variant]) -> None:
-        full, without, own = ({(m, b): n for m, b, n in self.worlds.run(sql, w)} for w in pair)
-        for m in {m for m, _ in (*full, *own)}:
-            mine = {b: n for (k, b), n in own.items() if k == m}
-            if mine and (len(mine) > 1 or set(mine.values()) != {1}):
-                self._fail(f"norm of measure {m} in {mine}")
-        if any(full.get(k, 0) - without.get(k, 0) != own.get(k, 0) for k in {*full, *without, *own}):
-            self._fail("norms do not add up")
+    def _histogram(self, j: int, found: Sequence[tuple[int, ...]]) -> None:
+        full, without, own = found
+        if sum(own) > 1 or min(own) < 0:
+            self._fail(f"norm of measure {j} in {own}")
+        if any(p - q != r for p, q, r in zip(full, without, own, strict=True)):
+            self._fail("histograms do not add up")
 
     def _additive(self, full: Answer, without: Answer, own: Answer) -> None:
         """All units less one unit's answer is the answer without it: no group is moved by another's rows."""
@@ -178,23 +177,24 @@ class Trial:
             if any(p - q != r for p, q, r in zip(a, b, c, strict=True)):
                 self._fail(f"group {group}: {a} - {b} is not {c}")
 
-    def _bounded(self, caps: tuple[int, ...], own: Answer) -> None:
+    def _bounded(self, release: Release, caps: tuple[int, ...], own: Answer) -> None:
         """One unit's vector over groups is within the cap."""
         for j, cap in enumerate(caps):
-            column = [v[j] for v in own.values()]
-            size = (
-                sum(map(abs, column))
-                if self.laplace
-                else math.isqrt(max(sum(v * v for v in column) - 1, 0)) + 1
-            )
-            if size > cap and any(column):
-                self._fail(f"measure {j}: norm {size} > cap {cap}")
+            column, most = [v[1 + j] for v in own.values()], cap << fine_bits(release, cap)
+            size = sum(map(abs, column)) if self.laplace else ceil_root(sum(v * v for v in column))
+            if size > most:
+                self._fail(f"measure {j}: norm {size} > cap {most}")
 
     def _fail(self, what: str) -> None:
         self.report.violations.append(f"{what}\n    {self.text}")
 
 
-def by_world(release: Release) -> Release:
+def ceil_root(square: int) -> int:
+    """The square root, rounded up."""
+    return math.isqrt(max(square - 1, 0)) + (square > 0)
+
+
+def chosen_by_world(release: Release) -> Release:
     """The release with the variant's number, a function of the unit, as one more key."""
     privacy = release.input.privacy
     assert privacy is not None
@@ -202,31 +202,31 @@ def by_world(release: Release) -> Release:
     return replace(release, keys=(Key("", number, Facts(Kind.INTEGER, False), None), *release.keys))
 
 
-def keyed(release: Release, rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
-    """Group and integers of each row of a bounded statement."""
-    count = len(release.keys)
-    for row in rows:
-        yield (
-            tuple("nan" if isinstance(v, float) and math.isnan(v) else v for v in row[:count]),
-            tuple(int(v or 0) for v in row[count:] if release.measures or release.selection),
-        )
+def by_world(release: Release) -> Release:
+    """The same, every group shown in which there is a unit."""
+    return all_shown(chosen_by_world(release))
 
 
-def by_variant(release: Release, rows: Sequence[Row]) -> Vectors:
-    found: Vectors = defaultdict(dict)
-    for group, values in keyed(release, rows):
-        found[int(group[0])][group[1:]] = values
-    return found
+def all_shown(release: Release) -> Release:
+    """The release with a selection that leaves no group out."""
+    return replace(release, selection=Selection(10**6, 1))
 
 
-def cells_of(release: Release, rows: Sequence[Row]) -> Cells:
-    groups, units, totals = [], [], []
-    for group, values in keyed(release, rows):
-        groups.append(group)
-        offset = release.selection is not None
-        units += [values[0]] if offset else []
-        totals.append(values[offset:])
-    return Cells(tuple(groups), tuple(units), tuple(totals))
+def keyed(found: Tally, caps: Sequence[int]) -> Iterator[tuple[Row, Row]]:
+    """Group, and its count of units (0 without selection) and bounded totals."""
+    width = len(found.release.keys)
+    groups = zip(*(found.keys.column(i).to_pylist() for i in range(width)), strict=True) if width else [()]
+    totals = [found.totals(j, cap) for j, cap in enumerate(caps)]
+    rows = zip(found.units.tolist(), *totals, strict=True)
+    for group, values in zip(groups, rows, strict=True):
+        yield tuple("nan" if isinstance(v, float) and math.isnan(v) else v for v in group), values
+
+
+def by_variant(found: Tally, caps: Sequence[int]) -> Vectors:
+    answers: Vectors = defaultdict(dict)
+    for group, values in keyed(found, caps):
+        answers[int(group[0])][group[1:]] = values
+    return answers
 
 
 Asker = Callable[[Random], str]

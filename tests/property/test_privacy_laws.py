@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.privacy import statements
+from sandbox.privacy import statements, tally
 from sandbox.sql import build
 from sandbox.sql.relation import Join, Relation, SemiJoin, SetOp
 from tests.property.laws import any_query, check
@@ -45,21 +45,36 @@ def no_clip(patch: Patch) -> None:
 
 
 def no_scaling(patch: Patch) -> None:
-    patch.setattr(statements, "_shrunk", lambda j, cap, *, laplace: f"c.m{j}")
+    patch.setattr(statements, "_direction", lambda measure, j, *, laplace: f"(c.m{j} * 65536)")
+
+
+def no_sign(patch: Patch) -> None:
+    """What is beyond the cap counts as it is, where a unit falls in one group."""
+    patch.setattr(tally, "_weighted", lambda part, inside, whole, longest: part.x * whole + 0 * longest)
+
+
+def low_bins(patch: Patch) -> None:
+    """Units stand one bin too low, and so within a cap that they exceed."""
+    original = statements.bin_sql
+    patch.setattr(statements, "bin_sql", lambda *a, **k: f"greatest(-1, {original(*a, **k)} - 1)")
+
+
+def groups_of_nobody(patch: Patch) -> None:
+    """Groups are drawn for in which a unit falls but is not counted."""
+    original = tally._present
+    patch.setattr(tally, "_present", lambda release, rows, counted: original(release, rows, counted | True))
 
 
 def wrong_norm(patch: Patch) -> None:
     """Always L2, as if pure epsilon were Gaussian."""
     original = statements._pairs_sql
-    patch.setattr(
-        statements, "_pairs_sql", lambda r, rows, caps, *, laplace: original(r, rows, caps, laplace=False)
-    )
+    patch.setattr(statements, "_pairs_sql", lambda r, rows, *, laplace: original(r, rows, laplace=False))
 
 
 def no_rank(patch: Patch) -> None:
     original = statements._presence_sql
     patch.setattr(
-        statements, "_presence_sql", lambda r, keys: original(r, keys).replace("WHERE o <=", "WHERE 0 <=")
+        statements, "_presence_sql", lambda r, joined: original(r, joined).replace("WHERE o <=", "WHERE 0 <=")
     )
 
 
@@ -157,6 +172,9 @@ def texts(*found: str) -> Callable[[Random], str]:
 BUGS: dict[Callable[[Patch], None], Callable[[Random], str]] = {
     no_clip: any_query,
     no_scaling: any_query,
+    no_sign: any_query,
+    low_bins: any_query,
+    groups_of_nobody: any_query,
     wrong_norm: any_query,
     no_rank: any_query,
     any_join: texts("SELECT c.icd, COUNT(*) FROM claim AS c JOIN person AS p ON c.n = p.age OR c.n < 4 GROUP BY c.icd"),

@@ -16,10 +16,11 @@ from sandbox.policy.documents import DpGuard
 from sandbox.privacy.accounting import Measure
 from sandbox.privacy.margins import with_margins
 from sandbox.privacy.plan import Priced, plan
-from sandbox.privacy.protect import Bounds, Cells, bounds, protect, searched
-from sandbox.privacy.release import Release, What
+from sandbox.privacy.protect import bounds, protect
+from sandbox.privacy.release import Release
 from sandbox.privacy.spend import spend
-from sandbox.privacy.statements import exact_sql, norms_sql
+from sandbox.privacy.statements import tally_sql
+from sandbox.privacy.tally import Tally, fine_bits, found_edges, tally
 from sandbox.sql.compile import compile_relation
 from sandbox.sql.parse import parse
 from sandbox.sql.resolve.query import resolve
@@ -109,7 +110,7 @@ class Asked:
         self.laplace = self.plan.measure is Measure.PURE
         self.post, self.places = with_margins(self.plan.post)
         self.above = compile_relation(self.post)
-        self._known: dict[str, list[tuple[Any, ...]]] = {}
+        self._known: dict[str, pa.Table] = {}
 
     def draw(self) -> list[Shown]:
         """One fresh answer, row by row beside the truth about the same groups."""
@@ -144,55 +145,40 @@ class Asked:
                 shown.append(Shown(i, row[i], width_, None if found is None else found[i]))
         return shown
 
-    def _rows(self, priced: Priced, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a statement over private data, run once unless it reads what was just released."""
-        if priced.release.depends:
-            return self.connection.execute(sql).fetchall()
-        if sql not in self._known:
-            self._known[sql] = self.connection.execute(sql).fetchall()
-        return self._known[sql]
-
-    def _limits(self, priced: Priced) -> Bounds:
-        parts, wanted = spend(priced, self.plan.measure), searched(priced.release)
-        counts: dict[tuple[int, int], int] = {}
-        if wanted:
-            sql = norms_sql(priced.release, wanted, laplace=self.laplace)
-            counts = {(m, b): n for m, b, n in self._rows(priced, sql)}
-        return bounds(priced.release, parts, counts)
+    def _tally(self, priced: Priced, release: Release) -> Tally:
+        """What is found of a release, once unless it reads what was just released."""
+        sql = tally_sql(release, laplace=self.laplace)
+        if priced.release.depends or sql not in self._known:
+            self._known[sql] = self.connection.sql(sql).to_arrow_table()
+        listing = release.listing
+        shown = None if listing is None else self.connection.sql(compile_relation(listing.relation))
+        return tally(release, self._known[sql], None if shown is None else shown.to_arrow_table())
 
     def _drawn(self, priced: Priced) -> pa.Table:
-        limits = self._limits(priced)
-        rows = self.connection.execute(
-            exact_sql(priced.release, limits.caps, laplace=self.laplace)
-        ).fetchall()
-        return protect(priced, spend(priced, self.plan.measure), limits, cells_of(priced.release, rows))
+        parts, found = spend(priced, self.plan.measure), self._tally(priced, priced.release)
+        return protect(priced, parts, bounds(found, parts), found)
 
     def _find_truth(self, priced: Priced) -> None:
         """The released table with its measures as they are, unclipped, for the same groups."""
         release = priced.release
-        loose = [LOOSE for _ in release.measures]
-        sql = exact_sql(replace(release, selection=None), loose, laplace=True)
-        keys, count = len(release.keys), len(release.measures)
+        loose = tuple(replace(m, upper=LOOSE, search=True) for m in release.measures)
+        chosen = None if release.selection is None else replace(release.selection, groups=10**6)
+        whole = replace(release, measures=loose, selection=chosen)
+        found = self._tally(priced, whole)
+        connection, number = self.connection, release.number
+        columns = {f"k{i}": found.keys.column(i) for i in range(len(release.keys))}
+        for j, measure in enumerate(loose):
+            top = found_edges(measure)[-1]
+            steps = float(measure.scale) / (1 << fine_bits(whole, top))
+            columns[f"m{j}"] = pa.array([v * steps for v in found.totals(j, top)])
+        connection.register("found", pa.table(columns) if columns else pa.table({"none": [None]}))
+        keys, count = len(release.keys), len(loose)
         shown = [f"n.c{i}" for i in range(keys)]
-        for j, measure in enumerate(release.measures):
-            kind = "DOUBLE" if measure.what is What.SUM else "BIGINT"
-            scaled = f"CAST(coalesce(t.m{j}, 0) AS DOUBLE) * CAST('{float(measure.scale)!r}' AS DOUBLE)"
-            shown.append(f"CAST({scaled} AS {kind}) AS c{keys + j}")
+        shown += [f"coalesce(t.m{j}, 0) AS c{keys + j}" for j in range(count)]
         shown += [f"n.c{keys + count + j}" for j in range(count)]
         same = " AND ".join(f"n.c{i} IS NOT DISTINCT FROM t.k{i}" for i in range(keys)) or "TRUE"
-        number = release.number
-        self.connection.execute(
+        connection.execute(
             f'CREATE OR REPLACE TABLE released."t{number}" AS SELECT {", ".join(shown)} '
-            f'FROM released."n{number}" AS n LEFT JOIN ({sql}) AS t ON {same}'
+            f'FROM released."n{number}" AS n LEFT JOIN found AS t ON {same}'
         )
-
-
-def cells_of(release: Release, rows: Sequence[tuple[Any, ...]]) -> Cells:
-    """The rows of a bounded statement as ``protect`` takes them."""
-    keys = len(release.keys)
-    offset = keys + (release.selection is not None)
-    return Cells(
-        tuple(row[:keys] for row in rows),
-        tuple(int(row[keys]) for row in rows) if release.selection is not None else (),
-        tuple(tuple(int(v or 0) for v in row[offset:]) for row in rows),
-    )
+        connection.unregister("found")

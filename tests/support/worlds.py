@@ -229,6 +229,10 @@ class Worlds:
         """The statement's rows, over all variants together or over one alone."""
         return self.connection(variant).execute(sql).fetchall()
 
+    def table(self, sql: str, variant: Variant | None = None) -> pa.Table:
+        """The same as an Arrow table."""
+        return self.connection(variant).sql(sql).to_arrow_table()
+
     def connection(self, variant: Variant | None = None) -> duckdb.DuckDBPyConnection:
         """The database that holds all variants, or one alone."""
         if variant is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from sandbox.catalogue import Catalogue, Column, Kind, Use
-from sandbox.sql.expressions import Expr, columns
+from sandbox.sql.expressions import Expr, Facts, columns
 from sandbox.sql.relation import Source
 
 
@@ -38,6 +38,14 @@ class Atom:
     source: Source | None = None
     scope: str = ""
     hidden: bool = False
+
+    @property
+    def facts(self) -> Facts:
+        """Kind, and the range that is declared (enforced at ingestion) for a stored column."""
+        kind = Kind.DOUBLE if self.kind is Kind.DECIMAL else self.kind
+        if self.role is not Role.STORED or self.source is None or not kind.numeric:
+            return Facts(kind)
+        return Facts(kind, range=self.source.column.range)
 
     @property
     def protected(self) -> bool:

@@ -7,15 +7,20 @@ degree two at most (means, variances, products of two measures), arguments of va
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from fractions import Fraction
 
 from sandbox.errors import Reason
 from sandbox.policy.authorize import reasons
 from sandbox.policy.authorize.atoms import Role, Site
 from sandbox.sql.expressions import Call, Case, Col, Expr, Literal, children, columns
+from sandbox.sql.facts import facts_of
 
 STEEP = 99
 """The degree of what grows faster than any power that we would allow."""
+STEADY = 2
+"""A factor whose largest value is at most so many times its smallest does not count."""
 
 
 def moderate(expr: Expr, site: Site, most: int) -> Iterator[Reason]:
@@ -23,6 +28,30 @@ def moderate(expr: Expr, site: Site, most: int) -> Iterator[Reason]:
     if degree(expr, site) > most:
         first = next(site.atoms[i] for i in sorted(columns(expr)) if site.atoms[i].role is not Role.PUBLIC)
         yield reasons.steep(first)
+
+
+def _factors(expr: Expr) -> tuple[Expr, ...]:
+    match expr:
+        case Call("mul", args):
+            return tuple(factor for arg in args for factor in _factors(arg))
+        case _:
+            return (expr,)
+
+
+def _ratio(expr: Expr, site: Site) -> Fraction | None:
+    """How many times the smallest value the largest is, by declared ranges; ``None`` if it may be any number."""
+    known = facts_of(expr, {i: site.atoms[i].facts for i in columns(expr)})
+    low, high = known.range.lo, known.range.hi
+    return None if low is None or high is None or low <= 0 else high / low
+
+
+def _product(factors: tuple[Expr, ...], site: Site) -> int:
+    """Factors that hardly vary (a discount's 1 - d, a tax's 1 + t) let no row stand out, while all of them
+    together vary little."""
+    ratios = {factor: _ratio(factor, site) for factor in factors}
+    steady = [r for factor in factors if (r := ratios[factor]) is not None and r <= STEADY]
+    free = math.prod(steady) <= STEADY
+    return sum(degree(f, site) for f in factors if not (free and (r := ratios[f]) is not None and r <= STEADY))
 
 
 def degree(expr: Expr, site: Site) -> int:
@@ -34,8 +63,8 @@ def degree(expr: Expr, site: Site) -> int:
             return 0 if site.atoms[index].role is Role.PUBLIC else 1
         case Case(whens, default):
             return max(degree(value, site) for value in (*(v for _, v in whens), default))
-        case Call("mul", (left, right)):
-            return degree(left, site) + degree(right, site)
+        case Call("mul"):
+            return _product(_factors(expr), site)
         case Call("power", (base, Literal(exponent))) if isinstance(exponent, int):
             return degree(base, site) * exponent
         case Call("div", (value, divisor)):

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sandbox.errors import Code, Reason
-from sandbox.sql.expressions import Call, Expr, columns, conjuncts
+from sandbox.sql.expressions import Call, Col, Expr, columns, conjuncts
 from sandbox.sql.relation import Aggregate, Join, Relation, Scan, SemiJoin, SetOp, Values, inputs
 
 MOST_PUBLIC = 10**8
 MOST_REPEATS = 10**5
 RELEASED = 1000
 """Rows that a released table is taken to have: it is small, but how small depends on what was released."""
+MANY = 1000
+"""The values of a public column are listed in its snapshot while there are no more than these."""
 
 
 def moderate_work(relation: Relation) -> Iterator[Reason]:
@@ -45,16 +47,39 @@ def _own(relation: Relation, parts: list[int]) -> int:
             return len(rows)
         case Join() if not _equates(relation.on, len(relation.left.fields)):
             return parts[0] * parts[1]
+        case Join() if (relation.left.privacy is None) != (relation.right.privacy is None):
+            return _repeats(relation, parts)
         case Join():
             return max(parts)
         case SemiJoin():
             return parts[0]
+        case Aggregate() if not relation.keys:
+            return 1
         case Aggregate() if relation.privacy is None and relation.input.privacy is not None:
-            return RELEASED if relation.keys else 1
+            return RELEASED
         case SetOp():
             return sum(parts)
         case _:
             return parts[0] if parts else RELEASED
+
+
+def _repeats(relation: Join, parts: list[int]) -> int:
+    """How many times a private row stands in its join with public rows that something must equal.
+
+    Once where that is unique, else the public rows over the values that their column is known to have;
+    a column of a stored table with no known values has more than ``MANY``.
+    """
+    width = len(relation.left.fields)
+    private, public = parts if relation.right.privacy is None else reversed(parts)
+    inside = range(width, len(relation.fields)) if relation.right.privacy is None else range(width)
+    fewest = public
+    for part in conjuncts(relation.on):
+        for arg in part.args if isinstance(part, Call) and part.name == "eq" else ():
+            if isinstance(arg, Col) and arg.index in inside:
+                field = (*relation.left.fields, *relation.right.fields)[arg.index]
+                values = MANY if field.facts.domain is None else max(len(field.facts.domain), 1)
+                fewest = min(fewest, 1 if field.unique else -(-public // values))
+    return private * max(fewest, 1)
 
 
 def _equates(on: Expr, width: int) -> bool:

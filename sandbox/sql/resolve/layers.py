@@ -25,7 +25,7 @@ class LayerReader(Reader):
     def __init__(
         self,
         columns: Columns,
-        known: Mapping[exp.Expr, int],
+        known: Mapping[exp.Expr, Expr],
         base: Reader | None = None,
         keys: Sequence[Expr] = (),
     ) -> None:
@@ -41,7 +41,7 @@ class LayerReader(Reader):
 
     def read(self, node: exp.Expr) -> Expr:
         if node in self.known:
-            return Col(self.known[node])
+            return self.known[node]
         if self.base is not None and not isinstance(node, exp.Literal | exp.Null | exp.Boolean):
             key = self._key(node)
             if key is not None:

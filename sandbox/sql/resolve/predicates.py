@@ -11,6 +11,7 @@ from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import Aggregate, Project, Relation, Scan, Values, facts, visible, walk
 from sandbox.sql.relation import releases as releases_of
 from sandbox.sql.resolve.columns import Columns
+from sandbox.sql.resolve.correlated import Asked, attach, is_own
 from sandbox.sql.resolve.layers import LayerReader, nodes_in
 from sandbox.sql.resolve.reader import Reader, misplaced_test
 from sandbox.sql.resolve.scope import Scope
@@ -25,6 +26,28 @@ def split(node: exp.Expr | None) -> list[exp.Expr]:
         return split(node.this)
     if isinstance(node, exp.And):
         return [*split(node.this), *split(node.expression)]
+    if isinstance(node, exp.Or):
+        return _factored(node)
+    return [node]
+
+
+def _factored(node: exp.Or) -> list[exp.Expr]:
+    """``(a AND b) OR (a AND c)`` as ``a`` and ``b OR c``: the same, also where something is unknown (NULL)."""
+    branches = [split(branch) for branch in _alternatives(node)]
+    common = [part for part in branches[0] if all(part in branch for branch in branches[1:])]
+    if not common:
+        return [node]
+    rests = [[part for part in branch if part not in common] for branch in branches]
+    if not all(rests):
+        return common  # one alternative asks for no more: the others are part of it
+    return [*common, exp.or_(*(exp.and_(*rest) for rest in rests))]
+
+
+def _alternatives(node: exp.Expr) -> list[exp.Expr]:
+    if isinstance(node, exp.Paren):
+        return _alternatives(node.this)
+    if isinstance(node, exp.Or):
+        return [*_alternatives(node.this), *_alternatives(node.expression)]
     return [node]
 
 
@@ -32,16 +55,22 @@ def apply_where(
     relation: Relation, scope: Scope, parts: list[exp.Expr], place: Place, aliases: dict[str, exp.Expr]
 ) -> Relation:
     """The rows of ``relation`` for which every part holds.  The scope stays valid."""
-    plain = [p for p in parts if _subquery_test(p) is None]
-    relation, known = attach_scalars(relation, plain, place)
-    reader = LayerReader(Columns(relation, scope, aliases), known)
-    tests = (test for part in plain for test in conjuncts(reader.read(part)) if test != TRUE)
-    relation = filter_(relation, conjunction(tuple(tests)))
-    for part in parts:
-        test = _subquery_test(part)
+    tests = [_subquery_test(p) for p in parts]
+    others = [p for p, test in zip(parts, tests, strict=True) if test is None]
+    plain = [p for p in others if not nodes_in([p], (exp.Query,))]
+    # Conditions commute: those that need no subquery first, so that one is asked about the rows that remain.
+    relation = _kept(relation, plain, LayerReader(Columns(relation, scope, aliases), {}))
+    for test in tests:
         if test is not None:
             relation = _semi(relation, scope, test[0], place, anti=test[1])
-    return relation
+    compared = [p for p in others if p not in plain]
+    relation, known = attach_scalars(relation, compared, place, scope, comparing=True)
+    return _kept(relation, compared, LayerReader(Columns(relation, scope, aliases), known))
+
+
+def _kept(relation: Relation, parts: list[exp.Expr], reader: Reader) -> Relation:
+    tests = (test for part in parts for test in conjuncts(reader.read(part)) if test != TRUE)
+    return filter_(relation, conjunction(tuple(tests)))
 
 
 def _subquery_test(node: exp.Expr) -> tuple[exp.Expr, bool] | None:
@@ -101,17 +130,9 @@ def _correlation(
     correlated: list[exp.Expr] = []
     for part in parts:
         names = list(part.find_all(exp.Column))
-        inside = all(_known(c, scope) for c in names) or _subquery_test(part) is not None
+        inside = all(is_own(c, scope) for c in names) or _subquery_test(part) is not None
         (own if inside else correlated).append(part)
     return own, correlated
-
-
-def _known(node: exp.Column, scope: Scope) -> bool:
-    table = node.args.get("table")
-    try:
-        return scope.find(str(node.this.this), None if table is None else str(table.this)) is not None
-    except Refusal:
-        return True
 
 
 def _outer(part: exp.Expr, left: Relation, right: Relation, scope: Scope, shifted: Scope) -> Expr:
@@ -139,32 +160,67 @@ class _Correlated(Reader):
 
 
 def attach_scalars(
-    relation: Relation, roots: list[exp.Expr], place: Place
-) -> tuple[Relation, dict[exp.Expr, int]]:
-    """Join each scalar subquery's single row beside the relation; say where its value stands."""
-    known: dict[exp.Expr, int] = {}
+    relation: Relation,
+    roots: list[exp.Expr],
+    place: Place,
+    scope: Scope | None = None,
+    *,
+    comparing: bool = False,
+) -> tuple[Relation, dict[exp.Expr, Expr]]:
+    """Join each scalar subquery's values beside the relation; say what its value is over both.
+
+    ``scope``: the names that a subquery may mention of the relation.  ``comparing``: in a condition.
+    """
+    known: dict[exp.Expr, Expr] = {}
     for node in nodes_in(roots, (exp.Query,)):
         if isinstance(node.parent, exp.Exists) or node.arg_key == "query":
             raise misplaced_test()
-        value = place.resolve(node)
-        shown = visible(value)
-        if len(shown) != 1 or not one_row(value):
-            raise refuse(
-                Code.SUBQUERY,
-                "(SELECT …)",
-                "a subquery used as a value aggregates to one row and one column",
-                "作为值的子查询须聚合为一行一列",
-            )
-        if releases_of(value) and not reads_protected(relation):
-            raise refuse(
-                Code.SUBQUERY,
-                "(SELECT …)",
-                "a protected value beside public rows: name it in a CTE and select from it",
-                "受保护的值不能与公开记录并列，请用 CTE 命名后查询",
-            )
-        known[node] = len(relation.fields) + shown[0]
-        relation = join("inner", relation, value, TRUE)
+        asked = None if scope is None else _asked(node, place)
+        if asked is not None and scope is not None:
+            wider, value = attach(relation, scope, asked)
+            _not_beside(relation, wider, comparing=comparing)
+            relation, known[node] = wider, value
+        else:
+            relation, known[node] = _one_value(relation, node, place)
     return relation, known
+
+
+def _asked(node: exp.Expr, place: Place) -> Asked | None:
+    """The subquery, if some of its conditions mention the enclosing query."""
+    select = node.this if isinstance(node, exp.Subquery) else node
+    if not isinstance(select, exp.Select) or select.args.get("with_") is not None:
+        return None
+    parts = split(select.args.get("where"))
+    right, scope = read_from(select, place, parts)
+    own, correlated = _correlation(parts, right, scope)
+    if not correlated:
+        return None
+    return Asked(select, apply_where(right, scope, own, place, {}), scope, tuple(correlated))
+
+
+def _one_value(relation: Relation, node: exp.Expr, place: Place) -> tuple[Relation, Expr]:
+    value = place.resolve(node)
+    shown = visible(value)
+    if len(shown) != 1 or not one_row(value):
+        raise refuse(
+            Code.SUBQUERY,
+            "(SELECT …)",
+            "a subquery used as a value aggregates to one row and one column",
+            "作为值的子查询须聚合为一行一列",
+        )
+    _not_beside(relation, value, comparing=False)
+    return join("inner", relation, value, TRUE), Col(len(relation.fields) + shown[0])
+
+
+def _not_beside(relation: Relation, value: Relation, *, comparing: bool) -> None:
+    """Public rows stand beside protected values by an explicit join only, or compared by their own key."""
+    if releases_of(value) and not reads_protected(relation) and not comparing:
+        raise refuse(
+            Code.SUBQUERY,
+            "(SELECT …)",
+            "a protected value beside public rows: name it in a CTE and select from it",
+            "受保护的值不能与公开记录并列，请用 CTE 命名后查询",
+        )
 
 
 def one_row(relation: Relation) -> bool:

@@ -108,7 +108,8 @@ class Reader:
     def _function(self, node: exp.Expr) -> Expr:
         name = OPERATORS.get(type(node))
         if name is not None:
-            return self._operator(name, self.read(node.this), self.read(node.expression))
+            found = self._operator(name, self.read(node.this), self.read(node.expression))
+            return self._not(found) if node.args.get("negate") else found
         name = UNARY.get(type(node))
         if name is not None:
             return self._call(name, self.read(node.this))

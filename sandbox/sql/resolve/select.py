@@ -104,12 +104,14 @@ def _grouped(
     if group is None and not calls:
         if select.args.get("having") is not None:
             raise refuse(Code.GROUPING, "HAVING")
-        relation, known = attach_scalars(relation, roots, place)
+        relation, known = attach_scalars(relation, roots, place, scope)
         return Layer(relation, LayerReader(Columns(relation, scope, aliases), known))
     aggs = [read_aggregate(node, base) for node in calls]
     unique = list(dict.fromkeys(aggs))
     above, keys = grouped(group, relation, items, unique, base)
-    known = {node: len(keys) + unique.index(agg) for node, agg in zip(calls, aggs, strict=True)}
+    known: dict[exp.Expr, Expr] = {
+        node: Col(len(keys) + unique.index(agg)) for node, agg in zip(calls, aggs, strict=True)
+    }
     above, scalars = attach_scalars(above, roots, place)
     reader = LayerReader(Columns(above, scope, aliases), {**known, **scalars}, base, [e for _, e in keys])
     return Layer(above, reader)
@@ -138,7 +140,7 @@ def _windowed(select: exp.Select, layer: Layer, items: list[Item]) -> Layer:
     width = len(layer.relation.fields)
     relation = window(layer.relation, wins)
     reader = layer.reader
-    known = {**reader.known, **{node: width + i for i, node in enumerate(nodes)}}
+    known = {**reader.known, **{node: Col(width + i) for i, node in enumerate(nodes)}}
     columns = Columns(relation, reader.columns.scope, reader.columns.aliases)
     return Layer(relation, LayerReader(columns, known, reader.base, list(reader.keys)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,10 +50,66 @@ def read_from(select: exp.Select, place: Place, where: list[exp.Expr]) -> tuple[
     clause = select.args.get("from_")
     if clause is None:
         return ONE_ROW, Scope()
-    relation, scope = _source(clause.this, place)
-    for node in select.args.get("joins") or ():
+    joins = list(select.args.get("joins") or ())
+    free = list(itertools.takewhile(_free, joins))
+    relation, scope = _gathered([clause.this, *(j.this for j in free)], place, where)
+    for node in joins[len(free) :]:
         relation, scope = _join(relation, scope, node, place, where)
     return relation, scope
+
+
+def _free(node: exp.Join) -> bool:
+    """Whether the join says nothing but "all pairs": a comma, or CROSS JOIN."""
+    kind = str(node.args.get("kind") or "").upper()
+    return kind in ("", "CROSS") and not any(node.args.get(k) for k in ("side", "on", "using"))
+
+
+def _gathered(nodes: list[exp.Expr], place: Place, where: list[exp.Expr]) -> tuple[Relation, Scope]:
+    """The sources of a comma list, joined one by one so that each is tied to those before where any is.
+
+    In which order a list is written means nothing: protected sources come first, by their unit, and then
+    public ones by whatever equality ties them.  Names keep the order of the text.
+    """
+    parts = [_source(node, place) for node in nodes]
+    waiting = list(range(len(parts)))
+    first = next((i for i in waiting if parts[i][0].privacy is not None), 0)
+    waiting.remove(first)
+    relation, offsets = parts[first][0], {first: 0}
+    while waiting:
+        scope = _placed(parts, offsets)
+        ties = {i: _tie(relation, scope, parts[i], where) for i in waiting}
+        chosen = min(waiting, key=lambda i: _order(relation, parts[i][0], ties[i]))
+        waiting.remove(chosen)
+        for _, node in ties[chosen]:
+            where.remove(node)
+        offsets[chosen] = len(relation.fields)
+        on = conjunction(tuple(part for part, _ in ties[chosen]))
+        relation = join("inner", relation, parts[chosen][0], on)
+    return relation, _placed(parts, offsets)
+
+
+def _placed(parts: list[tuple[Relation, Scope]], offsets: dict[int, int]) -> Scope:
+    scope = Scope()
+    for i in sorted(offsets):
+        scope = scope.beside(parts[i][1].shifted(offsets[i]))
+    return scope
+
+
+Ties = list[tuple[Expr, exp.Expr]]
+"""Equalities that tie two sources, each as read and as written."""
+
+
+def _order(left: Relation, right: Relation, ties: Ties) -> int:
+    if right.privacy is not None:
+        on = conjunction(tuple(part for part, _ in ties))
+        return 0 if unit_equality(left, right, on) else 3
+    return 1 if ties else 2
+
+
+def _tie(left: Relation, scope: Scope, right: tuple[Relation, Scope], where: list[exp.Expr]) -> Ties:
+    width = len(left.fields)
+    both = scope.beside(right[1].shifted(width))
+    return _equalities(left, right[0], both, where)
 
 
 def _source(node: exp.Expr, place: Place) -> tuple[Relation, Scope]:
@@ -187,17 +244,22 @@ def _beside(left: Relation, right: Relation) -> Relation:
 
 def _tied(left: Relation, right: Relation, both: Scope, on: Expr, where: list[exp.Expr]) -> Expr:
     """The condition with those equalities of WHERE that tie the two sides together."""
-    width = len(left.fields)
-    reader = Reader(Columns(_beside(left, right), both, {}), no_subquery)
-    parts = [] if on == TRUE else list(conjuncts(on))
     if left.privacy is not None and right.privacy is not None and unit_equality(left, right, on):
         return on
-    for node in list(where):
-        if not (
-            isinstance(node, exp.EQ)
-            and isinstance(node.this, exp.Column)
-            and isinstance(node.expression, exp.Column)
-        ):
+    ties = _equalities(left, right, both, where)
+    for _, node in ties:
+        where.remove(node)
+    return conjunction((*(p for p in conjuncts(on) if p != TRUE), *(part for part, _ in ties)))
+
+
+def _equalities(left: Relation, right: Relation, both: Scope, where: list[exp.Expr]) -> Ties:
+    """The equalities of ``where`` between a column of the left and one of the right."""
+    width = len(left.fields)
+    reader = Reader(Columns(_beside(left, right), both, {}), no_subquery)
+    found: Ties = []
+    for node in where:
+        sides = (node.this, node.expression) if isinstance(node, exp.EQ) else ()
+        if not sides or not all(isinstance(side, exp.Column) for side in sides):
             continue
         try:
             part = reader.read(node)
@@ -205,9 +267,8 @@ def _tied(left: Relation, right: Relation, both: Scope, on: Expr, where: list[ex
             continue
         match part:
             case Call("eq", (Col(a), Col(b))) if min(a, b) < width <= max(a, b):
-                parts.append(part)
-                where.remove(node)
-    return conjunction(tuple(parts))
+                found.append((part, node))
+    return found
 
 
 def _right_join(

@@ -1,0 +1,87 @@
+"""What clipping did to each cell: a correction of its value, and the half-width of its interval.
+
+A cap is chosen for a release as a whole (``caps``), and what is known of its excess, the sum of what
+clipping removes, is known for the whole.  A cell g bears a part E(g) of it.  If units were dealt to cells
+without regard to their norms, a cell that holds a share s of the sum of norms would bear s of the excess
+on average, with a standard deviation of at most sqrt(s) times the root of the sum of the squares of what
+single units lose.  Units of some cells may be larger than those of others, so a cell's share is taken to be
+up to ``UNEVEN`` times what it seems.  In one cell without keys, the share is one and nothing is assumed.
+
+Where no value can be negative, clipping only removes: the value is raised by the likely part, and its
+interval reaches down to no correction and up to the largest.  Elsewhere the value stays as it is.
+
+The interval.  An error is noise plus a remainder of clipping, at most ``d`` either way, of which nothing
+else is known.  For d = 0 the half-width is the noise's at 95 %; for larger d only one tail matters at a time
+(Imbens and Manski 2004, "Confidence Intervals for Partially Identified Parameters", section 3), so the
+noise's half-width at 91 % plus d is enough: from 2 d at least the half-width at 95 % on, the far tail has
+less than 0.5 %.
+
+All here is post-processing of noisy values: privacy does not depend on it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from sandbox.privacy.caps import Cap, borne
+
+Floats = npt.NDArray[np.float64]
+
+UNEVEN: Final = 2.0
+"""How many times its apparent share of the clipping a cell may bear on average: clipped units are large."""
+
+_DEVIATIONS: Final = 1.645
+_SMALLEST_SHARE: Final = 1e-6
+NEAR: Final = 0.91
+"""The confidence at which noise counts where clipping outweighs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """Half-widths of one measure's noise: at 95 % and at ``NEAR``."""
+
+    whole: float
+    near: float
+
+
+def corrected(amounts: Floats, cap: Cap, noise: Width, *, sign: int, alone: bool) -> tuple[Floats, Floats]:
+    """Corrected amounts and the half-widths of their intervals; an infinite one means none is known.
+
+    ``amounts``: noisy totals by cell.  ``sign``: 1 where no value is negative, -1 where none is positive,
+    else 0.  ``alone``: the release has one cell, without keys.
+    """
+    if cap.excess == 0:
+        return amounts, np.full(len(amounts), noise.whole)
+    if math.isinf(cap.excess):
+        return amounts, np.full(len(amounts), math.inf)
+    likely, most = _borne(amounts, cap, noise, sign=sign, alone=alone)
+    shift = np.minimum(likely, most) if sign else np.zeros(len(amounts))
+    remainder = np.maximum(most - shift, shift if sign else 0.0)
+    return amounts + sign * shift, _around(remainder, noise)
+
+
+def _borne(amounts: Floats, cap: Cap, noise: Width, *, sign: int, alone: bool) -> tuple[Floats, Floats]:
+    """What each cell likely lost, and the most that it may have lost."""
+    if alone or cap.kept <= 0:
+        return np.full(len(amounts), cap.likely if alone else 0.0), np.full(len(amounts), cap.excess)
+    held = np.maximum(sign * amounts, 0.0) if sign else np.abs(amounts)
+    apparent = np.minimum(held / cap.kept, 1.0)
+    share = np.minimum(UNEVEN * (held + noise.whole / 2) / cap.kept, 1.0)
+    grid = np.geomspace(_SMALLEST_SHARE, 1.0, 97)
+    most = np.interp(np.log(np.maximum(share, _SMALLEST_SHARE)), np.log(grid), [_most(cap, s) for s in grid])
+    return apparent * cap.likely, np.minimum(most, cap.excess)
+
+
+def _most(cap: Cap, share: float) -> float:
+    mean, variance = borne([(x.each, x.stated) for x in cap.lost], share)
+    return mean + share * cap.unsure + _DEVIATIONS * math.sqrt(variance)
+
+
+def _around(remainder: Floats, noise: Width) -> Floats:
+    near = np.where(2 * remainder >= noise.whole, noise.near, noise.whole)
+    return remainder + near
