@@ -138,12 +138,12 @@ class Table:
 
     dataset: str
     name: str
-    columns: tuple[Column, ...]
+    columns: tuple[Column, ...] = field(hash=False)
     unit: Unit | None = None
     rows: int | None = None
     extent: int | None = None
-    paths: tuple[KeyPath, ...] = ()
-    grid: Grid | None = None
+    paths: tuple[KeyPath, ...] = field(default=(), hash=False)
+    grid: Grid | None = field(default=None, hash=False)
     several_units: bool = False
 
     @property

@@ -49,7 +49,8 @@ _DEVIATIONS: Final = 1.96  # a 95 % half-width in standard deviations (1.96 Gaus
 _ONE_SIDED: Final = 1.645
 _REJECTED: Final = 3.84  # 95 % point of chi-square with one degree of freedom
 _RATIOS: Final = tuple(i / 40 for i in range(27))  # none to 0.65, Pareto index 1.24: a finite mean
-_HIDDEN_RATIO: Final = 0.6
+_HEAVY_RATIO: Final = 0.6  # Pareto index 1.5
+_HIDDEN_RATIO: Final = 0.5  # Pareto index 2: a finite variance
 _ENDED: Final = 0.05  # a tail ends where fewer units than this are expected beyond
 _SEEN: Final = 2.0  # half-widths that a bin must reach beside a neighbour, ...
 _SEEN_ALONE: Final = 3.0  # ... or alone, since one among many bins may be high by chance
@@ -112,9 +113,8 @@ def choose(
     end = sum(1 for e in bins if declared is None or e < declared) + (declared is not None)
     end = len(bins) if top >= end else min(end, len(bins))
     around = counts[:end]
-    hidden, room = _hidden(around[top + 1 :], deviation)
-    likely, heaviest = _fitted(around, top, deviation) if found >= 0 else ((), ())
-    model = _Model(bins, counts[: top + 1], _larger(likely, hidden), _larger(heaviest, room), deviation)
+    likely, stated = _tails(counts[top], around[top + 1 :], deviation)
+    model = _Model(bins, counts[: top + 1], likely, stated, deviation)
     candidates = range(min(top + 1 + max(len(model.expected), len(model.stated)), len(bins)))
     chosen = min(candidates, key=lambda i: half_width_of(bins[i]) + model.typical(i, share))
     if beyond > _SEEN_ALONE * histogram_half_width:
@@ -210,30 +210,32 @@ def _top(noisy: Sequence[int], half_width: float) -> int:
     return -1
 
 
-def _hidden(beyond: Sequence[int], deviation: float) -> tuple[Tail, Tail]:
-    """The tail of the hidden ratio: as the bins beyond the top suggest it, and as they leave room for."""
+def _tails(top: int, beyond: Sequence[int], deviation: float) -> tuple[Tail, Tail]:
+    """The tail beyond a top bin of ``top`` units, as expected and as stated."""
     if not beyond:
         return (), ()
-    amplitude, norm = _amplitude(beyond, _HIDDEN_RATIO)
-    room = amplitude + _ONE_SIDED * deviation / norm
-    return _tail(amplitude, _HIDDEN_RATIO, len(beyond)), _tail(room, _HIDDEN_RATIO, len(beyond))
+    amplitude, norm = _amplitude(beyond, _HEAVY_RATIO)
+    if amplitude * norm < _ONE_SIDED * deviation:
+        return (), _room(beyond, 0, _HIDDEN_RATIO, deviation)
+    counts, start = _fitted(top, beyond, deviation)
+    misfits = [(_misfit(counts, ratio) / deviation**2, ratio) for ratio in _RATIOS]
+    least, likeliest = min(misfits)
+    heaviest = max(ratio for misfit, ratio in misfits if misfit <= least + _REJECTED)
+    first = _amplitude(counts, likeliest)[0] * likeliest**start
+    worst = _amplitude(counts, heaviest)[0] * heaviest**start
+    return _tail(first, likeliest, len(beyond)), _tail(worst, heaviest, len(beyond))
 
 
-def _fitted(noisy: Sequence[int], top: int, deviation: float) -> tuple[Tail, Tail]:
-    """The tails of the likeliest and of the heaviest plausible ratio, fitted from the top on.
+def _fitted(top: int, beyond: Sequence[int], deviation: float) -> tuple[Sequence[int], int]:
+    """The counts to which a tail is fitted, and at which the tail begins: the top too, if one tail fits all."""
+    alone, joined = (min(_misfit(c, r) for r in _RATIOS) for c in (beyond, [top, *beyond]))
+    return ([top, *beyond], 1) if joined <= alone + _REJECTED * deviation**2 else (beyond, 0)
 
-    The bin below the top takes part if the counts already fall there.
-    """
-    start = top - 1 if top > 0 and noisy[top - 1] >= noisy[top] else top
-    fits = [(_misfit(noisy[start:], ratio) / deviation**2, ratio) for ratio in _RATIOS]
-    least, likeliest = min(fits)
-    heaviest = max(ratio for misfit, ratio in fits if misfit <= least + _REJECTED)
-    length = len(noisy) - top - 1
 
-    def tail(ratio: float) -> Tail:
-        return _tail(_amplitude(noisy[start:], ratio)[0] * ratio ** (top + 1 - start), ratio, length)
-
-    return tail(likeliest), tail(heaviest)
+def _room(counts: Sequence[int], start: int, ratio: float, deviation: float) -> Tail:
+    """The tail of a ratio with as many units as the noisy counts leave room for."""
+    amplitude, norm = _amplitude(counts, ratio)
+    return _tail((amplitude + _ONE_SIDED * deviation / norm) * ratio**start, ratio, len(counts) - start)
 
 
 def _amplitude(counts: Sequence[int], ratio: float) -> tuple[float, float]:
@@ -254,7 +256,3 @@ def _tail(first: float, ratio: float, length: int) -> Tail:
         counts.append(first)
         first *= ratio
     return tuple(counts)
-
-
-def _larger(one: Tail, other: Tail) -> Tail:
-    return tuple(max(a, b) for a, b in zip_longest(one, other, fillvalue=0.0))

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sandbox.privacy.bins import bin_sql
+from sandbox.privacy.condensed import condensed
 from sandbox.privacy.release import Bounding, Measure, Release, What
 from sandbox.sql.compile import compile_expr, compile_relation, plain_zero
 from sandbox.sql.facts import facts_of
@@ -47,7 +48,8 @@ def tally_sql(release: Release, *, laplace: bool) -> str:
     rows = _rows_sql(release)
     if release.bounding is Bounding.PAIRS:
         return _pairs_sql(release, rows, laplace=laplace)
-    source, count = f"u AS ({_units_sql(release, rows)})", len(release.measures)
+    source = f"u AS ({condensed(release) or _units_sql(release, rows)})"
+    count = len(release.measures)
     searched = [j for j in range(count) if release.measures[j].search]
     clipped = [j for j in range(count) if not release.measures[j].search]
     parts = [_binned(release, j, "u", f"m{j}", f"sign(m{j})", _bin(release, j)) for j in searched]

@@ -204,7 +204,7 @@ def _listed(release: Release, rows: pa.Table, listing: pa.Table) -> tuple[pa.Tab
 
 
 def _found(shown: list[pa.Array], asked: list[pa.Array]) -> tuple[Ints, Ints]:
-    """The rows of ``shown`` in the order of their values, each once; and which of these each row asked for is."""
+    """The distinct rows of ``shown`` in the order of their values; and which of them each ``asked`` row is."""
     number = np.zeros(len(shown[0]), dtype=np.int64)
     wanted = np.zeros(len(asked[0]), dtype=np.int64)
     known = np.ones(len(asked[0]), dtype=np.bool_)

@@ -10,7 +10,7 @@ Invariant: every expression is total.  Evaluating it on any row raises nothing, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import assert_never
 
@@ -27,9 +27,9 @@ class Facts:
 
     kind: Kind
     nullable: bool = True
-    range: Range = UNBOUNDED
-    scale: Fraction | None = None
-    domain: tuple[Scalar, ...] | None = None
+    range: Range = field(default=UNBOUNDED, hash=False)
+    scale: Fraction | None = field(default=None, hash=False)
+    domain: tuple[Scalar, ...] | None = field(default=None, hash=False)  # thousands of values, at times
 
 
 @dataclass(frozen=True, slots=True)

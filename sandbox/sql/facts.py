@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -199,19 +200,34 @@ def _derived_domain(expr: Expr, given: Given) -> tuple[Scalar, ...] | None:
     return tuple(found)
 
 
+def outcomes(expr: Expr, index: int, known: Facts) -> tuple[Scalar, ...]:
+    """An expression over one column with a domain: on each of its values, then on NULL if it may be."""
+    return _results(expr, (_Given(index, known),))
+
+
 @lru_cache(maxsize=256)
 def _results(expr: Expr, given: Given) -> tuple[Scalar, ...]:
     """The value of ``expr`` on each combination of the columns' values, in one fixed order."""
-    choices = [(*(g.facts.domain or ()), None) if g.facts.nullable else g.facts.domain or () for g in given]
-    combinations = itertools.product(*choices)
-    parts = children(expr)
-    if parts:
-        # A part's own results are known already, or serve the next expression that holds it.
-        node = _over_parts(expr)
-        return tuple(evaluate(node, row) for row in zip(*(_results(p, given) for p in parts), strict=True))
-    places = {g.index: i for i, g in enumerate(given)}
-    at = Col(places[expr.index]) if isinstance(expr, Col) else expr
-    return tuple(evaluate(at, row) for row in combinations)
+    match expr:
+        case Col(index):
+            place = [g.index for g in given].index(index)
+            return tuple(row[place] for row in itertools.product(*map(_choices, given)))
+        case Literal():
+            return (plain(expr),) * math.prod(len(_choices(g)) for g in given)
+        case _:
+            # A part's own results are known already, or serve the next expression that holds it.
+            rows = zip(*(_results(part, given) for part in children(expr)), strict=True)
+            if isinstance(expr, Call):
+                function = FUNCTIONS[expr.name]
+                return tuple(function(list(row)) for row in rows)
+            node = _over_parts(expr)
+            return tuple(evaluate(node, row) for row in rows)
+
+
+def _choices(given: _Given) -> tuple[Scalar, ...]:
+    """Every value that a column may have, NULL last."""
+    domain = given.facts.domain or ()
+    return (*domain, None) if given.facts.nullable else domain
 
 
 def _over_parts(expr: Expr) -> Expr:

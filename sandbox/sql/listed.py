@@ -195,9 +195,8 @@ class _Lister:
         leaves = self._closure(shown, holds)
         joined, places = self._join(leaves, holds)
         moved = [("", remap(k, places.__getitem__)) for k in found]
-        sizes = [rows_of(self.taken.leaves[i]) for i in sorted(shown)]
         most: int | None = 1
-        for size in sizes:
+        for size in (rows_of(self.taken.leaves[i]) for i in sorted(shown - self._determined(shown, holds))):
             most = None if most is None or size is None else most * size
         narrow = any(self._within(h, leaves) for h in holds)
         return Listed(distinct(project(joined, moved)), narrow, most)
@@ -252,6 +251,20 @@ class _Lister:
 
     def _within(self, part: Expr, leaves: Iterable[int]) -> bool:
         return {self.owner[i] for i in columns(part)} <= set(leaves)
+
+    def _determined(self, shown: set[int], holds: Sequence[Expr]) -> set[int]:
+        """The leaves of which another shown leaf's row names at most one row."""
+        found: set[int] = set()
+        for part in holds:
+            match part:
+                case Call("eq", (Col(a), Col(b))):
+                    for one, other in ((a, b), (b, a)):
+                        leaf, by = self.owner[one], self.owner[other]
+                        if self.fields[one].unique and leaf != by and {leaf, by} <= shown and by not in found:
+                            found.add(leaf)
+                case _:
+                    continue
+        return found
 
     def _closure(self, shown: set[int], holds: Sequence[Expr]) -> list[int]:
         """The leaves shown, and every leaf that an equality ties to one of them."""

@@ -7,13 +7,20 @@ others say nothing here.  Pure: the values tried are declared ones, never data.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
+from typing import Any, Final
 
 from sandbox.catalogue import Scalar
-from sandbox.sql.expressions import Expr, columns, conjuncts
-from sandbox.sql.facts import evaluate
+from sandbox.sql.expressions import Call, Col, Expr, Facts, Literal, columns, conjuncts
+from sandbox.sql.facts import evaluate, outcomes
 from sandbox.sql.relation import Field
+
+_ORDERING: Final = frozenset({"lt", "le", "gt", "ge"})
+_FEW: Final = 8
+"""Domains up to this size are tried value by value."""
 
 
 def narrowed(fields: Sequence[Field], predicate: Expr) -> tuple[Field, ...]:
@@ -34,11 +41,41 @@ def _tested(field: Field, part: Expr, index: int) -> Field:
     known = field.facts
     if known.domain is None:
         return field
-    left = tuple(v for v in known.domain if _holds(part, index, v))
+    left = _between(known.domain, part, index)
+    null = False  # nothing compares with NULL
+    if left is None:
+        left, null = _each(known, part, index)
     if not left:
         return field
-    nullable = known.nullable and _holds(part, index, None)
-    return replace(field, facts=replace(known, domain=left, nullable=nullable))
+    return replace(field, facts=replace(known, domain=left, nullable=null))
+
+
+def _each(known: Facts, part: Expr, index: int) -> tuple[tuple[Scalar, ...], bool]:
+    """The values for which a condition is true, in their order, and whether it is for NULL."""
+    found = outcomes(part, index, known)
+    domain = known.domain or ()
+    left = tuple(value for value, outcome in zip(domain, found, strict=False) if outcome is True)
+    return left, len(found) > len(domain) and found[-1] is True
+
+
+def _between(domain: tuple[Any, ...], part: Expr, index: int) -> tuple[Scalar, ...] | None:
+    """What a comparison with a constant leaves of ascending values; ``None`` if it is not of that form.
+
+    It is then true on one side of some value and nowhere else, so few values need be tried.
+    """
+    if len(domain) <= _FEW or not _compares(part) or not all(a < b for a, b in pairwise(domain)):
+        return None
+    first, last = (_holds(part, index, domain[i]) for i in (0, -1))
+    if first == last:
+        return domain if first else ()
+    turn = bisect_left(domain, True, key=lambda value: _holds(part, index, value) is last)
+    return domain[turn:] if last else domain[:turn]
+
+
+def _compares(part: Expr) -> bool:
+    if not (isinstance(part, Call) and part.name in _ORDERING):
+        return False
+    return {type(arg) for arg in part.args} == {Col, Literal}
 
 
 def _holds(part: Expr, index: int, value: Scalar) -> bool:

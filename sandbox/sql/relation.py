@@ -1,8 +1,11 @@
 """The relation algebra: what a query means, after ``resolve`` and for ever after.
 
 Each node carries its ``fields`` (facts of every output column) and ``privacy``: ``None`` for public
-rows, else whose rows they are.  Nodes are built by the functions in ``build.py``, which enforce the
+rows, else whose rows they are.  Nodes are built by the functions in ``build``, which enforce the
 rules of privacy units (docs/soundness.md); constructing a private node in any other way is a bug.
+
+Nodes are looked up by value while planning, so hashing leaves out what follows from the rest (``fields``) and
+what is long (facts of columns); comparing looks at everything.
 
 Invariant: a private relation's rows each belong to exactly one unit, whose dense number stands in the
 field ``privacy.unit``.
@@ -11,7 +14,7 @@ field ``privacy.unit``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal as Choice
 
 from sandbox.catalogue import Column, Range, Scalar, Table
@@ -23,7 +26,7 @@ class Source:
     """The stored column that a field passes through unchanged."""
 
     table: Table
-    column: Column
+    column: Column = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Field:
     name: str
     facts: Facts
     source: Source | None = None
-    clip: Range | None = None
+    clip: Range | None = field(default=None, hash=False)
     per_unit: bool = False
     unique: bool = False
     hidden: bool = False
@@ -65,7 +68,7 @@ class Scan:
     """Read a stored table.  Private scans end with the hidden unit field."""
 
     table: Table
-    fields: tuple[Field, ...]
+    fields: tuple[Field, ...] = field(hash=False)
     privacy: Privacy | None
 
 
@@ -74,7 +77,7 @@ class Values:
     """Constant rows."""
 
     rows: tuple[tuple[Scalar, ...], ...]
-    fields: tuple[Field, ...]
+    fields: tuple[Field, ...] = field(hash=False)
     privacy: None = None
 
 
@@ -83,7 +86,7 @@ class Released:
     """The protected table of release number ``number`` of the plan: public."""
 
     number: int
-    fields: tuple[Field, ...]
+    fields: tuple[Field, ...] = field(hash=False)
     privacy: None = None
 
 
@@ -93,7 +96,7 @@ class Filter:
 
     input: Relation
     predicate: Expr
-    fields: tuple[Field, ...]
+    fields: tuple[Field, ...] = field(hash=False)
     privacy: Privacy | None
 
 
@@ -103,7 +106,7 @@ class Project:
 
     input: Relation
     exprs: tuple[Expr, ...]
-    fields: tuple[Field, ...]
+    fields: tuple[Field, ...] = field(hash=False)
     privacy: Privacy | None
 
 
@@ -118,7 +121,7 @@ class Join:
     left: Relation
     right: Relation
     on: Expr
-    fields: tuple[Field, ...]
+    fields: tuple[Field, ...] = field(hash=False)
     privacy: Privacy | None
 
 
@@ -130,7 +133,7 @@ class SemiJoin:
     right: Relation
     on: Expr
     anti: bool
-    fields: tuple[Field, ...]
+    fields: tuple[Field, ...] = field(hash=False)
     privacy: Privacy | None
 
 
@@ -142,7 +145,7 @@ class Aggregate:
     input: Relation
     keys: tuple[Expr, ...]
     aggs: tuple[Agg, ...]
-    fields: tuple[Field, ...]
+    fields: tuple[Field, ...] = field(hash=False)
     privacy: Privacy | None
 
 
@@ -151,7 +154,7 @@ class Distinct:
     """Each row once."""
 
     input: Relation
-    fields: tuple[Field, ...]
+    fields: tuple[Field, ...] = field(hash=False)
     privacy: Privacy | None
 
 
@@ -161,7 +164,7 @@ class Window:
 
     input: Relation
     wins: tuple[Win, ...]
-    fields: tuple[Field, ...]
+    fields: tuple[Field, ...] = field(hash=False)
     privacy: Privacy | None
 
 
@@ -173,7 +176,7 @@ class SetOp:
     all: bool
     left: Relation
     right: Relation
-    fields: tuple[Field, ...]
+    fields: tuple[Field, ...] = field(hash=False)
     privacy: Privacy | None
 
 
@@ -185,7 +188,7 @@ class Order:
     by: tuple[Sort, ...]
     limit: int | None
     offset: int
-    fields: tuple[Field, ...]
+    fields: tuple[Field, ...] = field(hash=False)
     privacy: None = None
 
 

@@ -35,6 +35,7 @@ from sandbox.sql.parse import parse
 from sandbox.sql.resolve.query import resolve
 from sandbox.sql.simplify import simplify
 from tests.audits.estimate import Floats, Ints, Seen
+from tests.support.worlds import counted
 
 Row = tuple[Any, ...]
 Rows = dict[str, list[Row]]
@@ -96,6 +97,8 @@ def database(rows: Mapping[str, Sequence[Row]], blocks: int) -> duckdb.DuckDBPyC
             connection.register("arriving", arriving)
             connection.execute(f"INSERT INTO d.{name} SELECT * FROM arriving")
             connection.unregister("arriving")
+        if "_u " in types:
+            counted(connection, name)
     return connection
 
 

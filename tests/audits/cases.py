@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
@@ -15,7 +15,7 @@ from sandbox.privacy.accounting import Measure
 from sandbox.privacy.margins import with_margins
 from sandbox.privacy.mechanisms import Mechanism, Noise, best_squared, calibrate
 from sandbox.sql.compile import compile_relation
-from tests.audits.arena import Arena, Rows, Scene, group, ratio
+from tests.audits.arena import Arena, Rows, Scene, group, mechanism_of, ratio
 from tests.audits.estimate import Claim, Loss, Seen
 
 Sampler = Callable[[int], tuple[Seen, Seen]]
@@ -96,8 +96,9 @@ MECHANISMS: Final = (
 
 ZCDP: Final = DpGuard(Fraction(8), Fraction(8), Fraction(1, 10**6), 12, 2)
 PURE: Final = DpGuard(Fraction(2), Fraction(2), Fraction(0), 12, 2)
-SELECTING: Final = DpGuard(Fraction(2), Fraction(2), Fraction(1, 5), 4, 1)
+SELECTING: Final = DpGuard(Fraction(1, 2), Fraction(1, 2), Fraction(1, 5), 4, 1)
 """A delta so large that what it allows can be seen in 100 thousand answers."""
+ALONE: Final = replace(SELECTING, groups=1)
 
 
 def person(unit: int, key: str, income: float) -> Rows:
@@ -159,12 +160,15 @@ def nobody(block: int) -> Rows:
 
 ONE: Final = Fraction(8)
 TWO: Final = Fraction(2)
+HALF: Final = Fraction(1, 2)
 ROWS: Final = "SELECT g, COUNT(*) AS n, SUM(income) AS s FROM person GROUP BY g"
+SUMS: Final = "SELECT g, SUM(income) AS s, SUM(500 - income) AS t FROM person GROUP BY g"
 SELF: Final = "SELECT home, COUNT(*) AS n, SUM(fee) AS s FROM visit GROUP BY home"
+FEES: Final = "SELECT home, SUM(fee) AS s, SUM(500 - fee) AS t FROM visit GROUP BY home"
 PAIRS: Final = "SELECT g, COUNT(*) AS n, SUM(fee) AS s FROM visit GROUP BY g"
 TIED: Final = "SELECT v.g AS g, COUNT(*) AS n, SUM(p.income) AS s FROM person AS p JOIN visit AS v ON p.pid = v.pid GROUP BY v.g"
-FANNED: Final = "SELECT p.g AS g, COUNT(*) AS n FROM person AS p JOIN kind AS k ON p.g = k.g GROUP BY p.g"
-TWICE: Final = f"SELECT a.g, a.n, a.s, b.m, b.t FROM ({ROWS}) AS a JOIN (SELECT g, COUNT(*) AS m, SUM(income * 2) AS t FROM person WHERE income > 500 GROUP BY g) AS b ON a.g = b.g"
+FANNED: Final = "SELECT p.g AS g, SUM(p.income) AS s FROM person AS p JOIN kind AS k ON p.g = k.g GROUP BY p.g"
+TWICE: Final = f"SELECT a.g, a.s, a.t, b.u FROM ({SUMS}) AS a JOIN (SELECT g, SUM(income * 2) AS u FROM person WHERE income > 500 GROUP BY g) AS b ON a.g = b.g"
 WHOLE: Final = "SELECT COUNT(*) AS n, SUM(fee) AS s FROM visit"
 OPEN: Final = "SELECT h, COUNT(*) AS n, SUM(fee) AS s FROM visit GROUP BY h"
 SHARED: Final = "SELECT h, COUNT(DISTINCT pid) AS u, SUM(income) AS s FROM person GROUP BY h"
@@ -172,18 +176,34 @@ KEYS: Final = "SELECT h, COUNT(*) AS n FROM visit GROUP BY h"
 SPREAD: Final = "SELECT g, AVG(income) AS a, VAR_POP(income) AS v FROM person GROUP BY g"
 CAPS: Final = (16, 200_000)
 """For counts of rows and sums of cents, below what the busy bring."""
+CENTS: Final = (200_000, 200_000)
+SMOOTH: Final = 10
+"""From this scale on the trade-off function of continuous Gaussian noise holds to a part in 1200."""
 
 
 def scene_claim(arena: Arena) -> Claim:
     """What is claimed of an answer; where caps are given, without the parts that would find them."""
-    pure = arena.plan.measure is Measure.PURE
     nano = sum(p.nano for p in arena.plan.priced)
     if arena.scene.caps:
         nano -= sum(c.search for parts in arena.spends for c in parts.columns)
     delta = sum(float(p.delta) for p in arena.plan.priced if p.release.selection is not None)
-    searched = not arena.scene.caps and any(m.search for p in arena.plan.priced for m in p.release.measures)
-    loss = Loss.PURE if pure else Loss.ZCDP if searched or delta else Loss.GAUSSIAN
-    return Claim(loss, nano / 10**9, delta)
+    return Claim(_loss(arena, delta), nano / 10**9, delta)
+
+
+def _loss(arena: Arena, delta: float) -> Loss:
+    if arena.plan.measure is Measure.PURE:
+        return Loss.PURE
+    releases = [p.release for p in arena.plan.priced]
+    searched = not arena.scene.caps and any(m.search for r in releases for m in r.measures)
+    if searched or delta:
+        return Loss.ZCDP
+    caps = [arena.limits(i, arena.sides[0]).caps for i in range(len(releases))]
+    scales = [
+        mechanism_of(p, parts, j, cap).scale
+        for p, parts, found in zip(arena.plan.priced, arena.spends, caps, strict=True)
+        for j, cap in enumerate(found)
+    ]
+    return Loss.GAUSSIAN if min(scales) >= SMOOTH else Loss.ZCDP
 
 
 def run(scene: Scene) -> Callable[[], Audit]:
@@ -245,21 +265,22 @@ def averages(scene: Scene) -> Callable[[], Audit]:
 
 
 SCENES: Final = (
-    Case("a row each, zCDP", run(Scene(ROWS, ZCDP, ONE, few, rich))),
-    Case("a row each, pure", run(Scene(ROWS, PURE, TWO, few, rich))),
-    Case("a unit in one group, at a cap, zCDP", run(Scene(SELF, ZCDP, ONE, few, busy(1), caps=CAPS))),
+    Case("counts of rows, zCDP", run(Scene(ROWS, ZCDP, ONE, few, rich))),
+    Case("counts of rows, pure", run(Scene(ROWS, PURE, TWO, few, rich))),
+    Case("sums of rows, zCDP", run(Scene(SUMS, ZCDP, ONE, few, rich))),
+    Case("a unit in one group, at a cap, zCDP", run(Scene(FEES, ZCDP, ONE, few, busy(1), caps=CENTS))),
     Case("a unit in one group, at a cap, pure", run(Scene(SELF, PURE, TWO, few, busy(1), caps=CAPS))),
     Case("a unit in four groups, at a cap, zCDP", run(Scene(PAIRS, ZCDP, ONE, few, busy(4), 250, 4, CAPS))),
     Case("a unit in four groups, at a cap, pure", run(Scene(PAIRS, PURE, TWO, few, busy(4), 250, 4, CAPS))),
-    Case("two protected tables joined", run(Scene(TIED, ZCDP, ONE, few, busy(4), 250, 4, CAPS))),
-    Case("fan-out by a public table", run(Scene(FANNED, ZCDP, ONE, few, rich, caps=(1,)))),
+    Case("two protected tables joined, zCDP", run(Scene(TIED, ZCDP, ONE, few, busy(4), 250, 4, CAPS))),
+    Case("fan-out by a public table, zCDP", run(Scene(FANNED, ZCDP, ONE, few, rich, caps=CENTS[:1]))),
     Case("two releases in one query, zCDP", run(Scene(TWICE, ZCDP, ONE, few, rich))),
     Case("two releases in one query, pure", run(Scene(TWICE, PURE, TWO, few, rich))),
-    Case("AVG above the release", averages(Scene(SPREAD, ZCDP, ONE, few, rich))),
-    Case("selection: a key of one unit", appearing(Scene(KEYS, SELECTING, TWO, nobody, stranger(1)))),
-    Case("selection: ten keys of one unit", appearing(Scene(KEYS, SELECTING, TWO, nobody, stranger(10), 100, 10, (1,)))),
+    Case("AVG above the release, zCDP", averages(Scene(SPREAD, ZCDP, ONE, few, rich))),
+    Case("selection: a key of one unit", appearing(Scene(KEYS, ALONE, HALF, nobody, stranger(1), caps=(1,)))),
+    Case("selection: ten keys of one unit", appearing(Scene(KEYS, SELECTING, HALF, nobody, stranger(10), 100, 10, (1,)))),
     Case("selection: one unit more in four groups", run(Scene(OPEN, ZCDP, ONE, crowd(24, 3), busy(4), 200, 4, CAPS))),
-    Case("selection and its count, one draw", run(Scene(SHARED, ZCDP, ONE, crowd(10), rich))),
+    Case("selection and its count, one draw", run(Scene(SHARED, ZCDP, ONE, crowd(6), rich))),
     Case("caps found, then released, zCDP", run(Scene(WHOLE, ZCDP, ONE, crowd(30), busy(1), 1)), slow=True),
     Case("caps found, then released, pure", run(Scene(WHOLE, PURE, TWO, crowd(30), busy(1), 1)), slow=True),
 )  # fmt: skip

@@ -13,10 +13,14 @@ from typing import Any
 
 import pytest
 
-from sandbox.privacy import statements, tally
-from sandbox.sql import build
+from sandbox.privacy import condensed, statements, tally
+from sandbox.privacy.bins import bin_sql
+from sandbox.privacy.statements import tally_sql
+from sandbox.sql.build import fan, groups, joins, unions
 from sandbox.sql.relation import Join, Relation, SemiJoin, SetOp
 from tests.property.laws import any_query, check
+from tests.support.plans import ZCDP, planned
+from tests.support.worlds import Worlds
 
 CHUNK = 1000
 
@@ -55,14 +59,18 @@ def no_sign(patch: Patch) -> None:
 
 def low_bins(patch: Patch) -> None:
     """Units stand one bin too low, and so within a cap that they exceed."""
-    original = statements.bin_sql
-    patch.setattr(statements, "bin_sql", lambda *a, **k: f"greatest(-1, {original(*a, **k)} - 1)")
+    patch.setattr(statements, "bin_sql", lambda *a, **k: f"greatest(-1, {bin_sql(*a, **k)} - 1)")
 
 
 def groups_of_nobody(patch: Patch) -> None:
     """Groups are drawn for in which a unit falls but is not counted."""
     original = tally._present
     patch.setattr(tally, "_present", lambda release, rows, counted: original(release, rows, counted | True))
+
+
+def first_rows(patch: Patch) -> None:
+    """A unit's first row speaks for all of them, whatever the query keeps of these."""
+    patch.setattr(condensed, "columns", lambda expr: frozenset())
 
 
 def wrong_norm(patch: Patch) -> None:
@@ -86,44 +94,44 @@ def _everywhere(patch: Patch, name: str, changed: Callable[..., Any]) -> None:
 
 def any_join(patch: Patch) -> None:
     """Protected tables joined on anything, and no tie added."""
-    original = build._both_private
+    original = joins._both_private
 
     def changed(kind: Any, left: Relation, right: Relation, on: Any, fields: Any) -> Join:
         made = original(kind, left, right, on, fields)
         assert isinstance(made, Join)
         return replace(made, on=on)
 
-    patch.setattr(build, "unit_equality", lambda left, right, on: True)
-    patch.setattr(build, "_both_private", changed)
+    patch.setattr(joins, "unit_equality", lambda left, right, on: True)
+    patch.setattr(joins, "_both_private", changed)
 
 
 def no_semi_tie(patch: Patch) -> None:
-    original = build.semi_join
+    original = joins.semi_join
 
     def changed(left: Relation, right: Relation, on: Any, *, anti: bool) -> Relation:
         made = original(left, right, on, anti=anti)
         assert isinstance(made, SemiJoin)
         return replace(made, on=on)
 
-    patch.setattr(build, "unit_equality", lambda left, right, on: True)
+    patch.setattr(joins, "unit_equality", lambda left, right, on: True)
     _everywhere(patch, "semi_join", changed)
 
 
 def per_unit_keys(patch: Patch) -> None:
-    original = build._key_field
+    original = groups._key_field
     patch.setattr(
-        build,
+        groups,
         "_key_field",
         lambda i, n, e, *, private: replace(original(i, n, e, private=private), per_unit=private),
     )
 
 
 def single_after_fan_out(patch: Patch) -> None:
-    patch.setattr(build, "fan_out", lambda public, on, offset, known: 1)
+    patch.setattr(joins, "fan_out", lambda public, on, offset, known: 1)
 
 
 def single_everywhere(patch: Patch) -> None:
-    original = build.join
+    original = joins.join
 
     def changed(kind: Any, left: Relation, right: Relation, on: Any) -> Relation:
         made = original(kind, left, right, on)
@@ -134,22 +142,22 @@ def single_everywhere(patch: Patch) -> None:
 
 def widened_keys(patch: Patch) -> None:
     """A unique whole number still counted as unique against a real."""
-    patch.setattr(build, "_as_stored", lambda one, other: True)
+    patch.setattr(fan, "_as_stored", lambda one, other: True)
 
 
 def union_keeps_padding(patch: Patch) -> None:
-    original = build._private_union
+    original = unions._private_union
 
     def changed(op: str, all_: bool, left: Relation, right: Relation) -> SetOp:
         made = original(op, all_, left, right)
         assert isinstance(made, SetOp)
         return replace(made, fields=tuple(replace(f, per_unit=f.unit_scope != "") for f in made.fields))
 
-    patch.setattr(build, "_private_union", changed)
+    patch.setattr(unions, "_private_union", changed)
 
 
 def single_union(patch: Patch) -> None:
-    original = build._private_union
+    original = unions._private_union
 
     def changed(op: str, all_: bool, left: Relation, right: Relation) -> SetOp:
         made = original(op, all_, left, right)
@@ -157,12 +165,12 @@ def single_union(patch: Patch) -> None:
         assert made.privacy is not None
         return replace(made, privacy=replace(made.privacy, single=True))
 
-    patch.setattr(build, "_private_union", changed)
+    patch.setattr(unions, "_private_union", changed)
 
 
 def free_windows(patch: Patch) -> None:
     """Windows that need no unit in their partition."""
-    patch.setattr(build, "_carries_unit", lambda relation, index: True)
+    _everywhere(patch, "carries_unit", lambda relation, index: True)
 
 
 def texts(*found: str) -> Callable[[Random], str]:
@@ -175,6 +183,7 @@ BUGS: dict[Callable[[Patch], None], Callable[[Random], str]] = {
     no_sign: any_query,
     low_bins: any_query,
     groups_of_nobody: any_query,
+    first_rows: texts("SELECT region, COUNT(*) FROM claim WHERE n > 0 OR fee > 20 GROUP BY region"),
     wrong_norm: any_query,
     no_rank: any_query,
     any_join: texts("SELECT c.icd, COUNT(*) FROM claim AS c JOIN person AS p ON c.n = p.age OR c.n < 4 GROUP BY c.icd"),
@@ -201,3 +210,37 @@ def test_the_law_finds_a_planted_bug(bug: Callable[[Patch], None], monkeypatch: 
 @pytest.mark.parametrize("ask", {a for a in BUGS.values() if a is not any_query})
 def test_without_the_bug_the_same_questions_pass(ask: Callable[[Random], str]) -> None:
     assert check(5, 100, 1, ask).violations == []
+
+
+CONDENSED = (
+    "SELECT COUNT(*) FROM claim",
+    "SELECT region, COUNT(*), COUNT(DISTINCT pid) FROM claim GROUP BY region",
+    "SELECT COUNT(*) FILTER (WHERE region = 'n'), COUNT(*) FROM claim WHERE region IS NOT NULL",
+    "SELECT upper(t.r), COUNT(*) FROM (SELECT region AS r, n FROM claim) AS t WHERE t.r <> 's' GROUP BY 1",
+)
+
+
+@pytest.mark.parametrize("text", CONDENSED)
+def test_counting_whole_units_says_what_grouping_by_unit_says(text: str, monkeypatch: Patch) -> None:
+    random = Random(7)
+    for _ in range(3):
+        worlds = Worlds(random)
+        release = planned(text, ZCDP).priced[0].release
+        assert "_u_ord" in tally_sql(release, laplace=False)
+        short = sorted(worlds.run(tally_sql(release, laplace=False)), key=repr)
+        with monkeypatch.context() as patch:
+            patch.setattr(statements, "condensed", lambda release: None)
+            assert "_u_ord" not in tally_sql(release, laplace=False)
+            assert sorted(worlds.run(tally_sql(release, laplace=False)), key=repr) == short
+        worlds.close()
+
+
+def test_only_whole_units_are_counted_by_their_first_row() -> None:
+    for text in (
+        "SELECT COUNT(*) FROM claim WHERE n > 0",
+        "SELECT region, SUM(fee) FROM claim GROUP BY region",
+        "SELECT region, COUNT(*) FILTER (WHERE icd = 'I') FROM claim GROUP BY region",
+        "SELECT COUNT(*) FROM claim AS a JOIN hospital AS h ON a.hosp = h.hosp",
+        "SELECT COUNT(*) FROM (SELECT a.n FROM claim AS a JOIN hospital AS h ON a.hosp = h.hosp WHERE a.n > 1) AS t",
+    ):
+        assert "_u_ord" not in tally_sql(planned(text, ZCDP).priced[0].release, laplace=False)

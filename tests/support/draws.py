@@ -25,7 +25,7 @@ from sandbox.sql.compile import compile_relation
 from sandbox.sql.parse import parse
 from sandbox.sql.resolve.query import resolve
 from sandbox.sql.simplify import simplify
-from tests.support.worlds import share
+from tests.support.worlds import counted, share
 
 EVERY = frozenset(Use)
 GROUPS = ("a", "b", "c", "d", "e")
@@ -82,6 +82,7 @@ def house(seed: int, units: int, *, skewed: bool = False) -> duckdb.DuckDBPyConn
     connection.register("arriving", arriving)
     connection.execute("INSERT INTO d.visit SELECT * FROM arriving")
     connection.unregister("arriving")
+    counted(connection, "visit")
     connection.execute(
         "CREATE TABLE d.kind AS SELECT * FROM (VALUES ('a', 0.1), ('b', 0.5), ('c', 1), ('d', 0), ('e', 0.25)) AS t(g, share)"
     )

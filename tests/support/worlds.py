@@ -284,7 +284,20 @@ def _filled(parts: Iterable[tuple[Units, int, Variant]]) -> duckdb.DuckDBPyConne
     rows |= {"hospital": list(HOSPITAL_ROWS), "zone": list(ZONE_ROWS), "today": [(DAY, 1)]}
     for table in TABLES:
         _create(connection, table, rows[table.name])
+        if table.unit is not None:
+            counted(connection, table.name)
     return connection
+
+
+def counted(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Give a protected table's rows their place among their unit's rows, and those their number."""
+    known = connection.execute(f'DESCRIBE d."{table}"').fetchall()
+    columns = ", ".join(f'"{name}"' for name, *_ in known if name not in ("_u_ord", "_u_n"))
+    own = "OVER (PARTITION BY _u)"
+    connection.execute(
+        f'CREATE OR REPLACE TABLE d."{table}" AS SELECT {columns}, row_number() {own} - 1 AS _u_ord, '
+        f'count(*) {own} AS _u_n FROM d."{table}"'
+    )
 
 
 def _placed(units: Units, number: int, variant: Variant) -> Iterator[tuple[str, Row]]:

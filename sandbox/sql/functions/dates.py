@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache
 
 from sandbox.catalogue import UNBOUNDED, Kind, Range, Scalar
 from sandbox.errors import Code, refuse
@@ -30,8 +31,11 @@ def day_values(facts: Facts) -> tuple[dt.date, ...] | None:
     if facts.range.lo is None or facts.range.hi is None:
         return None
     first, last = int(facts.range.lo), int(facts.range.hi)
-    if last - first > MOST_DAYS:
-        return None
+    return None if last - first > MOST_DAYS else _days(first, last)
+
+
+@lru_cache(maxsize=64)
+def _days(first: int, last: int) -> tuple[dt.date, ...]:
     return tuple(dt.date.fromordinal(d) for d in range(first, last + 1))
 
 
@@ -92,6 +96,13 @@ PARTS: dict[str, tuple[Callable[[dt.datetime], int], int, int]] = {
 }
 
 
+@lru_cache(maxsize=64)
+def _parts_of(name: str, first: int, last: int) -> tuple[int, ...]:
+    """The values of a part over all days of an interval."""
+    read = PARTS[name][0]
+    return tuple(sorted({read(moment(day)) for day in _days(first, last)}))
+
+
 def _part(name: str) -> Function:
     read, low, high = PARTS[name]
 
@@ -100,7 +111,7 @@ def _part(name: str) -> Function:
         days = None if name in ("hour", "minute", "second") else day_values(facts[0])
         values = tuple(range(low, high + 1)) if high - low < 1000 else None
         if days is not None:
-            values = tuple(sorted({read(moment(d)) for d in days}))
+            values = _parts_of(name, days[0].toordinal(), days[-1].toordinal()) if days else ()
         spread = span(low, high) if not values else span(values[0], values[-1])
         return Facts(Kind.INTEGER, facts[0].nullable, spread, Fraction(1), values)
 

@@ -46,7 +46,7 @@ class Function:
 
     def __call__(self, values: list[Value]) -> Value:
         """The value on one row of arguments."""
-        if self.strict and any(v is None for v in values):
+        if self.strict and None in values:
             return None
         return self.evaluate(*values)
 

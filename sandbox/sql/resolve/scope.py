@@ -13,7 +13,7 @@ from sandbox.sql.relation import Relation, visible
 
 def fold(name: str) -> str:
     """The form in which two names are equal."""
-    return name.translate(_LOWER)
+    return name.lower() if name.isascii() else name.translate(_LOWER)
 
 
 _LOWER = {ord(c): ord(c.lower()) for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
@@ -38,7 +38,8 @@ class Scope:
 
     def find(self, name: str, qualifier: str | None = None) -> int | None:
         """The index of a name, ``None`` if unknown; refuses AMBIGUOUS names."""
-        hits = [n for n in self.names if fold(n.name) == fold(name) and _qualified(n, qualifier)]
+        folded = fold(name)
+        hits = [n for n in self.names if fold(n.name) == folded and _qualified(n, qualifier)]
         if len(hits) > 1:
             raise refuse(Code.AMBIGUOUS, name)
         return hits[0].index if hits else None
