@@ -133,7 +133,8 @@ class Table:
     ``rows``: most rows a unit is expected to bring (declared); with ``rows == 1`` ingestion
     enforces that a unit has one row.  ``extent``: number of rows, for public tables only.
     ``paths``: key paths by which an equality on a key implies equality on the unit.
-    ``several_units``: the table declares more than one kind of unit.
+    ``several_units``: the table declares more than one kind of unit.  ``unique``: sets of columns in which no
+    two rows of a public table agree, together (a single column says so itself).
     """
 
     dataset: str
@@ -145,6 +146,7 @@ class Table:
     paths: tuple[KeyPath, ...] = field(default=(), hash=False)
     grid: Grid | None = field(default=None, hash=False)
     several_units: bool = False
+    unique: tuple[tuple[str, ...], ...] = field(default=(), hash=False)
 
     @property
     def id(self) -> str:

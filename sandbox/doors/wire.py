@@ -205,6 +205,7 @@ def _table(table: Table) -> Json:
         "unit": None if unit is None else {"kind": unit.kind, "column": unit.column},
         "rows": table.rows,
         "extent": table.extent,
+        "unique": [list(key) for key in table.unique],
         "grid": None if grid is None else {"cells": list(grid.cells), "units": grid.units},
         "columns": [_column(c) for c in table.columns],
     }

@@ -205,6 +205,14 @@ ROWS: Final = Field(
     Whole(1, 10**9),
     Words("一个主体在一组中的预期最多行数", "most rows a unit is expected to bring to one group"),
 )
+TOGETHER: Final = Field(
+    "unique",
+    ListOf(ListOf(COLUMN_NAME, least=2, most=20), least=1, most=20),
+    Words(
+        "公开表中合起来取值唯一的列组（导入时核验）",
+        "in a public table: columns in which no two rows agree, together (verified)",
+    ),
+)
 CELLS: Final = Field(
     "cells",
     ListOf(COLUMN_NAME, least=1, most=20),
@@ -232,7 +240,7 @@ OUTSIDE: Final = Field(
 GRID_RECORD: Final = Record((CELLS, UNITS, DOMINANCE, ROUND, OUTSIDE))
 GRID: Final = Field("grid", GRID_RECORD, Words("精确模式的发布网格", "the published grid of exact mode"))
 COLUMNS: Final = Field("columns", MapOf(NAME, A_NAME, COLUMN), Words("列", "its columns"), required=True)
-TABLE: Final = Record((PUBLIC, UNIT, PER_UNIT, ROWS, GRID, COLUMNS))
+TABLE: Final = Record((PUBLIC, UNIT, PER_UNIT, ROWS, TOGETHER, GRID, COLUMNS))
 
 # the dataset
 KIND: Final = Field("kind", Const("dataset"), Words("文件种类", "kind of document"), required=True)

@@ -68,6 +68,7 @@ def _table(name: str, values: Values) -> TableRead:
         per_unit=values.get(f.PER_UNIT) or (),
         rows=values.get(f.ROWS),
         grid=_grid(values.get(f.GRID)),
+        unique=values.get(f.TOGETHER) or (),
     )
     places = {column: entry.value for column, entry in entries.items() if entry.value is not None}
     return TableRead(rule, values, columns, places)

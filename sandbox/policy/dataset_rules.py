@@ -80,7 +80,11 @@ def _check_public(table: TableRead) -> None:
     if not table.rule.public:
         if not values.written(f.UNIT):
             values.at(f.UNIT).wrong("nothing", "a unit, or public: true", "隐私单元，或 public: true")
+        if values.written(f.TOGETHER):
+            values.at(f.TOGETHER).wrong("unique in a protected table", "a public table", "仅可用于公开表")
         return
+    for columns in table.rule.unique:
+        _check_names(table, f.TOGETHER, columns)
     protected_only: tuple[Field[Any], ...] = (f.UNIT, f.PER_UNIT, f.ROWS, f.GRID)
     for field in protected_only:
         if values.written(field):

@@ -91,7 +91,10 @@ class UnitRule:
 
 @dataclass(frozen=True, slots=True)
 class TableRule:
-    """One table of a dataset document."""
+    """One table of a dataset document.
+
+    ``unique``: of a public table, sets of columns in which no two rows agree, together.
+    """
 
     name: str
     columns: tuple[ColumnRule, ...]
@@ -100,6 +103,7 @@ class TableRule:
     per_unit: tuple[str, ...] = ()
     rows: int | None = None
     grid: Grid | None = None
+    unique: tuple[tuple[str, ...], ...] = ()
 
     def column(self, name: str) -> ColumnRule | None:
         """The column of exactly this name, or ``None``."""

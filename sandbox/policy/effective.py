@@ -91,6 +91,7 @@ def _table(
         paths=_paths(dataset, rule, shown),
         grid=_grid(rule, floor),
         several_units=len(rule.units) > 1,
+        unique=tuple(key for key in rule.unique if shown.issuperset(key)) if rule.public else (),
     )
 
 

@@ -87,6 +87,7 @@ def _table(dataset: Dataset, table: TableRule) -> Iterator[Fact]:
     yield about.value("隐私单元", "unit", "; ".join(_unit(u) for u in table.units))
     yield about.value("由主体决定的列", "per_unit", ", ".join(table.per_unit))
     yield about.value("预期行数", "rows", "" if table.rows is None else str(table.rows))
+    yield about.value("合起来唯一的列", "unique columns", "; ".join(", ".join(key) for key in table.unique))
     yield from _grid(about, table.grid)
     yield about.items("列", "column", (c.name for c in table.columns))
     for column in table.columns:

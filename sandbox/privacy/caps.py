@@ -52,6 +52,7 @@ _RATIOS: Final = tuple(i / 40 for i in range(27))  # none to 0.65, Pareto index 
 _HEAVY_RATIO: Final = 0.6  # Pareto index 1.5
 _HIDDEN_RATIO: Final = 0.5  # Pareto index 2: a finite variance
 _ENDED: Final = 0.05  # a tail ends where fewer units than this are expected beyond
+_RARE: Final = 0.1  # likewise in one cell, where the counts are upper estimates already
 _SEEN: Final = 2.0  # half-widths that a bin must reach beside a neighbour, ...
 _SEEN_ALONE: Final = 3.0  # ... or alone, since one among many bins may be high by chance
 _NEIGHBOUR: Final = 0.5
@@ -178,12 +179,12 @@ def borne(lost: Sequence[tuple[float, float]], share: float) -> tuple[float, flo
     """Mean and variance of what a cell with ``share`` of the units loses, if units fall in cells by chance.
 
     ``lost``: what each unit of a bin loses, and how many there are.  Bins so high that the cell hardly
-    holds one of their units (0.05 expected, from there up) do not count.
+    holds one of their units (0.1 expected, from there up) do not count.
     """
     above = mean = variance = 0.0
     for each, count in reversed(lost):
         above += max(count, 0.0)
-        if share * above >= _ENDED:
+        if share * above >= _RARE:
             mean += share * count * each
             variance += share * max(count, 0.0) * each * each
     return max(mean, 0.0), variance

@@ -78,8 +78,11 @@ def _borne(amounts: Floats, cap: Cap, noise: Width, *, sign: int, alone: bool) -
 
 
 def _most(cap: Cap, share: float) -> float:
+    """What is not sure adds in quadrature: how many units lie above the cap, and which cells they are in."""
     mean, variance = borne([(x.each, x.stated) for x in cap.lost], share)
-    return mean + share * cap.unsure + _DEVIATIONS * math.sqrt(variance)
+    likely, _ = borne([(x.each, max(x.likely, 0.0)) for x in cap.lost], share / UNEVEN)
+    more = mean + share * cap.unsure - likely
+    return likely + math.hypot(more, _DEVIATIONS * math.sqrt(variance))
 
 
 def _around(remainder: Floats, noise: Width) -> Floats:

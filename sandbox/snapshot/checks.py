@@ -101,14 +101,18 @@ def _tests(column: ColumnRule, raw: str) -> list[tuple[str, str]]:
     return tests
 
 
-def duplicates(connection: duckdb.DuckDBPyConnection, work: TableWork, column: str, code: str) -> None:
-    """Mark every row but the first that has a value of this column (or unit text) again."""
-    name, good = identifier(column), work.good
-    shown = column if not column.startswith("_k") else ""
+def duplicates(connection: duckdb.DuckDBPyConnection, work: TableWork, code: str, *columns: str) -> None:
+    """Mark every row but the first that has the values of these columns (or a unit text) again.
+
+    A row with a NULL among them equals no other.
+    """
+    names, good = [identifier(c) for c in columns], work.good
+    shown = ", ".join(c for c in columns if not c.startswith("_k"))
+    same = " AND ".join(f"k.{n} = f.{n}" for n in names)
     connection.execute(
-        f"INSERT INTO b{work.number} SELECT _row, {work.reason(code, shown)} FROM {good} JOIN "
-        f"(SELECT {name} AS _value, min(_row) AS _first FROM {good} GROUP BY {name} HAVING count(*) > 1) "
-        f"ON {name} = _value WHERE _row > _first"
+        f"INSERT INTO b{work.number} SELECT _row, {work.reason(code, shown)} FROM {good} AS k JOIN "
+        f"(SELECT {', '.join(names)}, min(_row) AS _first FROM {good} GROUP BY ALL HAVING count(*) > 1) AS f "
+        f"ON {same} WHERE _row > _first"
     )
 
 

@@ -108,14 +108,16 @@ def _compare(connection: duckdb.DuckDBPyConnection, dataset: Dataset, work: Tabl
     """Checks of rows against one another: keys, declared uniqueness, rows per unit, per_unit."""
     keys = keys_of(dataset, work.rule.name)
     for column in keys:
-        checks.duplicates(connection, work, column, "duplicate_key")
+        checks.duplicates(connection, work, "duplicate_key", column)
     for rule in work.columns:
         if rule.unique and work.rule.public and rule.name not in keys:
-            checks.duplicates(connection, work, rule.name, "unique")
+            checks.duplicates(connection, work, "unique", rule.name)
+    for together in work.rule.unique:
+        checks.duplicates(connection, work, "unique", *together)
     if not work.rule.units:
         return
     if work.rule.rows == 1:
-        checks.duplicates(connection, work, "_k1", "rows")
+        checks.duplicates(connection, work, "rows", "_k1")
     for column in work.rule.per_unit:
         checks.functional(connection, work, column)
 

@@ -47,7 +47,18 @@ def _tested(field: Field, part: Expr, index: int) -> Field:
         left, null = _each(known, part, index)
     if not left:
         return field
-    return replace(field, facts=replace(known, domain=left, nullable=null))
+    return replace(field, facts=replace(known, domain=left, nullable=null, range=_span(known, left)))
+
+
+def _span(known: Facts, left: Sequence[Scalar]) -> Range:
+    """The range of what is left, where values have one: parts of dates derive theirs from it."""
+    if known.kind is Kind.DATE:
+        days = [v.toordinal() for v in left if isinstance(v, dt.date)]
+        return Range(Fraction(min(days)), Fraction(max(days)))
+    if known.kind is Kind.INTEGER:
+        whole = [v for v in left if isinstance(v, int)]
+        return Range(Fraction(min(whole)), Fraction(max(whole)))
+    return known.range
 
 
 def _each(known: Facts, part: Expr, index: int) -> tuple[tuple[Scalar, ...], bool]:

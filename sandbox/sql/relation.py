@@ -34,7 +34,8 @@ class Field:
     """One output column.  ``clip``: where a measure is clamped when it is computed with.
 
     ``per_unit``: the value is a function of the row's unit (declared, verified at ingestion).
-    ``unique``: no two rows of a *public* relation share the value.  ``hidden`` fields cannot be named.
+    ``keys``: the sets of its table's columns, this one among them, in which no two rows of a *public* relation
+    agree.  ``hidden`` fields cannot be named.
     """
 
     name: str
@@ -42,9 +43,14 @@ class Field:
     source: Source | None = None
     clip: Range | None = field(default=None, hash=False)
     per_unit: bool = False
-    unique: bool = False
+    keys: tuple[tuple[str, ...], ...] = ()
     hidden: bool = False
     unit_scope: str = ""
+
+    @property
+    def unique(self) -> bool:
+        """Whether no two rows share the value."""
+        return any(len(key) == 1 for key in self.keys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,28 @@ from sandbox.sql.relation import Aggregate, Distinct, Filter, Order, Project, Re
 def fan_out(public: Relation, on: Expr, offset: int, known: Sequence[Facts]) -> int | None:
     """How many public rows can match one private row; ``None`` if unknown.
 
-    One, if a column in which no two public rows agree must equal something of the *private* row, and
-    both are compared as they are stored: 2^53 and 2^53 + 1 differ, but not once they are widened.
+    One, if columns in which no two public rows agree, together, must each equal something of the *private*
+    row, and all are compared as they are stored: 2^53 and 2^53 + 1 differ, but not once they are widened.
     """
     inside = range(offset, offset + len(public.fields))
+    given: set[str] = set()
+    keys: set[tuple[str, ...]] = set()
     for part in conjuncts(on):
         match part:
             case Call("eq", (Col(a), Col(b))) if (a in inside) != (b in inside):
                 own, other = (a, b) if a in inside else (b, a)
-                if public.fields[own - offset].unique and _as_stored(known[own], known[other]):
-                    return 1
+                field = public.fields[own - offset]
+                if field.source is not None and field.keys and _as_stored(known[own], known[other]):
+                    given.add(field.source.column.name)
+                    keys.update(field.keys)
             case _:
                 continue
-    return extent(public)
+    return 1 if _determined(given, keys) else extent(public)
+
+
+def _determined(given: set[str], keys: set[tuple[str, ...]]) -> bool:
+    """Whether the columns given hold a key.  All are of one table: what joins or unites tables has no keys."""
+    return any(given.issuperset(key) for key in keys)
 
 
 def _as_stored(one: Facts, other: Facts) -> bool:

@@ -76,7 +76,7 @@ def _key_field(input_: Relation, name: str, expr: Expr, *, private: bool) -> Fie
     if private:
         return field
     # Released or public keys carry no policy and no clip any more.
-    return Field(name, field.facts, unique=False)
+    return Field(name, field.facts)
 
 
 def distinct(input_: Relation) -> Relation:

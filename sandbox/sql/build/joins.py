@@ -82,9 +82,9 @@ def _joined_fields(kind: JoinKind, left: Relation, right: Relation) -> tuple[Fie
 
 
 def _multiplied(field: Field, *, per_unit: bool) -> Field:
-    if not field.unique and field.per_unit == per_unit:
+    if not field.keys and field.per_unit == per_unit:
         return field
-    return replace(field, unique=False, per_unit=per_unit)
+    return replace(field, keys=(), per_unit=per_unit)
 
 
 def _nullable(field: Field) -> Field:

@@ -33,7 +33,11 @@ def scan(table: Table) -> Scan:
         return Scan(table, fields, None)
     scope = table.unit.scope
     hidden = Field(
-        UNIT_COLUMN, Facts(Kind.INTEGER, False, UNBOUNDED, Fraction(1)), None, None, True, False, True, scope
+        UNIT_COLUMN,
+        Facts(Kind.INTEGER, False, UNBOUNDED, Fraction(1)),
+        per_unit=True,
+        hidden=True,
+        unit_scope=scope,
     )
     single = table.rows == 1
     privacy = Privacy(len(fields), scope, table.unit.kind, table.rows, single)
@@ -69,10 +73,15 @@ def _stored_field(table: Table, column: Column) -> Field:
         Source(table, column),
         clip,
         per_unit,
-        column.unique and table.public,
-        False,
-        scope,
+        _keys(table, column) if table.public else (),
+        unit_scope=scope,
     )
+
+
+def _keys(table: Table, column: Column) -> tuple[tuple[str, ...], ...]:
+    """The unique sets of columns that the column is one of."""
+    alone = ((column.name,),) if column.unique else ()
+    return (*alone, *(key for key in table.unique if column.name in key))
 
 
 def _implied_domain(known: Facts) -> tuple[Scalar, ...] | None:
