@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from sandbox.catalogue import Catalogue
 from sandbox.engine.interface import Engine
 from sandbox.engine.twin import Twin
 from sandbox.policy.documents import Budget, DpGuard, ExactGuard, Grant
+from sandbox.recent import Recent
 from sandbox.store.answers import Answers
 from sandbox.store.audit import AuditLog
+from sandbox.store.database import Database
 from sandbox.store.freezes import Freezes
 from sandbox.store.ledger import Ledger
+
+MOST_REMEMBERED: Final = 65_536
+"""Characters of query texts whose readings and plans are kept for a grant; in memory some 150 times that."""
+
+
+def _plans() -> Recent[tuple[object, ...], object]:
+    return Recent(MOST_REMEMBERED)
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The durable parts behind every grant."""
+    """The durable parts behind every grant, and the database in which they write together."""
 
+    database: Database
     ledger: Ledger
     answers: Answers
     audit: AuditLog
@@ -32,7 +43,8 @@ class Context:
 
     ``guard`` is the grant's guard under the platform floor; ``budgets`` caps each dataset over all
     grants; ``snapshot`` names the snapshots in force (``dataset@id``, joined by a space) and keys
-    kept answers; ``today`` and ``now`` are the clock, passed in so that tests can set it.
+    kept answers; ``now`` is the clock, passed in so that tests can set it.  ``plans`` remembers what was read
+    and planned under this grant, and under no other (``stages.prepare``).
     """
 
     grant: Grant
@@ -46,3 +58,4 @@ class Context:
     store: Store
     now: Callable[[], dt.datetime]
     code_version: str = ""
+    plans: Recent[tuple[object, ...], object] = field(default_factory=_plans, compare=False, repr=False)

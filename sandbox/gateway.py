@@ -65,7 +65,11 @@ class Gateway:
         self.home = home
         self.database = Database(home.store)
         self.store = Store(
-            Ledger(self.database), Answers(self.database), AuditLog(self.database), Freezes(self.database)
+            self.database,
+            Ledger(self.database),
+            Answers(self.database),
+            AuditLog(self.database),
+            Freezes(self.database),
         )
         self.accounts = Accounts(self.database)
         self._lock = threading.Lock()

@@ -2,8 +2,8 @@
 
     parse -> resolve -> opinion -> authorize -> plan -> reserve -> execute -> protect -> release -> record
 
-Each stage is one call below; between them only frozen values pass.  Every exit is recorded: an intent
-before data is touched, an outcome after, a refusal otherwise.  An unexpected error is a refusal.
+Between stages only frozen values pass.  Every exit is recorded: an intent before data is touched, an outcome
+before an answer leaves, a refusal otherwise.  An unexpected error is a refusal.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from __future__ import annotations
 from sandbox.context import Context
 from sandbox.errors import Code, Reason, Refusal
 from sandbox.model import Answer, Explained, Refused, Request
-from sandbox.stages import Clock, prepare, priced_view, record, run
+from sandbox.stages import Clock, begin, prepare, priced_view, record, run
 
 
 def query(request: Request, context: Context) -> Answer | Refused:
     """Answer, charge and log; or refuse with every reason."""
     clock = Clock()
     try:
-        prepared = prepare(request, context, clock)
-        record.intent(request, context, prepared)
-        answer = run(request, prepared, context, clock)
-        return record.answered(request, context, answer, clock)
+        prepared = prepare(request, context, clock)  # parse ... plan: pure
+        begun = begin(request, prepared, context, clock)  # intent and reservation: one commit
+        return run(request, prepared, begun, context, clock)  # outcome and kept answer: one commit
     except Refusal as refusal:
         return record.refused(request, context, refusal.reasons)
     except Exception:  # whatever it was: nothing leaves, and nothing of it is shown

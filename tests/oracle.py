@@ -217,6 +217,17 @@ def aggregate_value(agg: Agg, rows: Sequence[Row], known: Sequence[Facts]) -> An
             pairs = [p for p in pairs if p[0] is not None and p[1] is not None]
             best = (max if agg.name == "arg_max" else min)((rank(b) for b, _ in pairs), default=None)
             return min((v for b, v in pairs if rank(b) == best), key=rank, default=None)
+        case name if name in PAIRS:
+            assert agg.by is not None
+            other = reader(agg.by, known)
+            pairs = [(read(row), other(row)) for row in rows]
+            pairs = [p for p in pairs if p[0] is not None and p[1] is not None]
+            if name == "regr_count":
+                return len(pairs)
+            return PAIRS[name]([float(y) for y, _ in pairs], [float(x) for _, x in pairs])
+        case "quantile_cont" | "quantile_disc":
+            assert agg.by is not None
+            return quantile(sorted(values, key=rank), evaluate(agg.by, ()), agg.name) if values else None
         case "string_agg":
             return agg.option.join(sorted(values)) if values else None
         case name:
@@ -238,6 +249,55 @@ def median(values: Sequence[Any]) -> float:
     in_order = sorted(map(float, values), key=rank)
     low, high = in_order[(len(values) - 1) // 2], in_order[len(values) // 2]
     return low if low == high else low / 2 + high / 2
+
+
+def quantile(values: Sequence[Any], share: float, name: str) -> Any:
+    """The value at a share of sorted values: between two of them (cont), or the first that reaches it (disc)."""
+    if name == "quantile_disc":
+        return values[max(math.ceil(len(values) * share) - 1, 0)]
+    place = (len(values) - 1) * share
+    low, high = float(values[math.floor(place)]), float(values[math.ceil(place)])
+    return low if low == high else low + (high - low) * (place - math.floor(place))
+
+
+def products(one: Sequence[float], two: Sequence[float]) -> float:
+    """The sum of products of deviations from the means."""
+    a, b = total(one) / len(one), total(two) / len(two)
+    return math.fsum((x - a) * (y - b) for x, y in zip(one, two, strict=True))
+
+
+def ratio(above: float, below: float) -> float | None:
+    return above / below if below else None
+
+
+def correlation(y: Sequence[float], x: Sequence[float]) -> float | None:
+    return ratio(products(x, y), math.sqrt(products(x, x) * products(y, y))) if x else None
+
+
+def slope(y: Sequence[float], x: Sequence[float]) -> float | None:
+    return ratio(products(x, y), products(x, x)) if x else None
+
+
+def intercept(y: Sequence[float], x: Sequence[float]) -> float | None:
+    found = slope(y, x)
+    return None if found is None else total(y) / len(y) - found * total(x) / len(x)
+
+
+def determination(y: Sequence[float], x: Sequence[float]) -> float | None:
+    if not x or not products(x, x):
+        return None
+    return 1.0 if not products(y, y) else products(x, y) ** 2 / (products(x, x) * products(y, y))
+
+
+PAIRS: dict[str, Callable[[list[float], list[float]], float | None]] = {
+    "corr": correlation,
+    "covar_pop": lambda y, x: products(x, y) / len(x) if x else None,
+    "covar_samp": lambda y, x: products(x, y) / (len(x) - 1) if len(x) > 1 else None,
+    "regr_slope": slope,
+    "regr_intercept": intercept,
+    "regr_r2": determination,
+    "regr_count": lambda y, x: len(x),
+}
 
 
 def spread(values: Sequence[Any], without: int) -> float | None:

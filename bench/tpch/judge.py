@@ -54,12 +54,17 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Cells, rows shown of how many, and what is wrong with the shape ("" if nothing)."""
+    """Cells, rows shown of how many, and what is wrong with the shape ("" if nothing).
+
+    ``other``: of a list that noise chose without a number in it, the share of rows that only one of the
+    answer and the exact answer has.
+    """
 
     cells: tuple[Cell, ...]
     shown: int
     exact: int
     shape: str
+    other: float | None = None
 
     @property
     def stated(self) -> list[Cell]:
@@ -76,7 +81,7 @@ class Judged:
     def measured(self) -> float | None:
         """Median error relative to the exact number."""
         found = [abs(c.value - c.exact) / abs(c.exact) for c in self.cells if c.exact]
-        return median(found) if found else None
+        return median(found) if found else self.other
 
 
 def judge(answer: Answer, known: Truth, *, complete: bool) -> Judged:
@@ -88,8 +93,11 @@ def judge(answer: Answer, known: Truth, *, complete: bool) -> Judged:
     margins = [tuple(row.values()) for row in _tuples(answer.margins)]
     shape = "" if len(names) == len(known.names) else f"{len(names)} columns, not {len(known.names)}"
     if not noisy:
-        same = sorted(map(_rounded, rows), key=repr) == sorted(map(_rounded, known.rows), key=repr)
-        return Judged((), len(rows), len(known.rows), shape or ("" if same else "other rows"))
+        mine, theirs = set(map(_rounded, rows)), set(map(_rounded, known.rows))
+        if answer.price is None and not shape and mine != theirs:
+            shape = "other rows"
+        other = len(mine ^ theirs) / max(len(mine | theirs), 1)
+        return Judged((), len(rows), len(known.rows), shape, None if answer.price is None else other)
     wanted = {_key(row, exact_columns): row for row in known.all_rows}
     cells = [
         Cell(float(row[i]), half[i], _number(wanted.get(_key(row, exact_columns)), i))

@@ -110,9 +110,8 @@ def choose(
     deviation = histogram_half_width / _DEVIATIONS
     found = _top(counts, histogram_half_width)
     top = max(found, 0)
-    # A declaration is believed until a bin beyond it is seen.
-    end = sum(1 for e in bins if declared is None or e < declared) + (declared is not None)
-    end = len(bins) if top >= end else min(end, len(bins))
+    end = _believed(bins, counts, declared, deviation)
+    end = len(bins) if top >= end else end
     around = counts[:end]
     likely, stated = _tails(counts[top], around[top + 1 :], deviation)
     model = _Model(bins, counts[: top + 1], likely, stated, deviation)
@@ -121,6 +120,17 @@ def choose(
     if beyond > _SEEN_ALONE * histogram_half_width:
         return Cap(bins[-1], math.inf)
     return model.cap(chosen, visible=found >= 0)
+
+
+def _believed(
+    bins: tuple[int, ...], counts: Sequence[int], declared: int | None, deviation: float
+) -> int:
+    """How many bins a tail may fill: to the declared norm, unless a tail is seen to go on."""
+    end = len(bins) if declared is None else sum(1 for e in bins if e < declared) + 1
+    if end >= len(bins):
+        return len(bins)
+    amplitude, norm = _amplitude(counts[end:], _HEAVY_RATIO)
+    return len(bins) if amplitude * norm > _ONE_SIDED * deviation else end
 
 
 @dataclass(frozen=True, slots=True)

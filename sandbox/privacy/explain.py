@@ -20,7 +20,7 @@ from sandbox.privacy.spend import (
     selection_threshold,
     spend,
 )
-from sandbox.privacy.tally import fine_bits
+from sandbox.privacy.tally import expected_cap, fine_bits
 from sandbox.sql.expressions import Col
 from sandbox.sql.relation import Filter, Order, Project, Relation, Released, Scan, Window, walk
 
@@ -97,23 +97,24 @@ def _measure(release: Release, parts: Spend, j: int) -> Derivation:
 
 def _cap(release: Release, parts: Spend, j: int) -> tuple[Derivation, ...]:
     measure = release.measures[j]
-    mechanism = noise(release, parts, j, measure.upper)
-    step = measure.scale / (1 << fine_bits(release, measure.upper))
-    steps = f"{measure.upper} steps = {_number(measure.upper * measure.scale)}"
+    most = expected_cap(measure)
+    mechanism = noise(release, parts, j, most)
+    step = measure.scale / (1 << fine_bits(release, most))
+    steps = f"{most} steps = {_number(most * measure.scale)}"
     if not measure.search:
         cap = Derivation("cap", (("from", "declared rows and ranges"), ("value", steps)))
         return (cap, _mechanism(mechanism, step))
     search = search_noise(parts, j)
     facts = (
         ("from", "found privately: noisy histogram of the units' norms"),
-        ("at_most", steps),
+        ("declared_at_most", steps),
         ("sensitivity", "1 (a unit is in one bin)"),
         ("nano", str(parts.columns[j].search)),
     )
     cap = Derivation("cap", facts, (_mechanism(search, Fraction(1)),))
     return (
         cap,
-        Derivation("noise at the largest cap; less at the cap found", (), (_mechanism(mechanism, step),)),
+        Derivation("noise at the declared cap; less at a smaller one, more only if data exceed what is declared", (), (_mechanism(mechanism, step),)),
     )
 
 
@@ -139,7 +140,7 @@ def predicted(plan: Plan, index: int) -> str:
     measure = priced.release.measures[j]
     if j == parts.shared:
         return f"±{_number(selection_noise(parts, priced.release).half_width())}"
-    width = half_width(priced.release, parts, j, measure.upper) * float(measure.scale)
+    width = half_width(priced.release, parts, j, expected_cap(measure)) * float(measure.scale)
     return f"≤ ±{_number(width)}" if measure.search else f"±{_number(width)}"
 
 

@@ -9,13 +9,15 @@ quotients use the first-order formula (GUM, JCGM 100:2008, 5.1.2), products with
 added; a quotient whose denominator is not clearly away from zero has no interval.  Rounding adds a step.
 
 Where noise decides *which* value stands (a CASE, a window or a group by a noisy value, an aggregate over
-rows that a noisy value chose) no interval is stated.  A row chosen by a noisy value keeps its own: it is
-the interval of that row, not of "the largest".
+rows that a noisy value chose) no interval is stated.  A row chosen by a noisy value keeps its own, widened
+since the largest of many noisy values is likely one whose noise was large: it is the interval of that row,
+not of "the largest".
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from sandbox.catalogue import Kind
 from sandbox.privacy.widths import (
@@ -29,7 +31,7 @@ from sandbox.privacy.widths import (
     root_of,
     tokens_of,
 )
-from sandbox.sql.expressions import Agg, Call, Col, Expr, Facts, Win, remap
+from sandbox.sql.expressions import Agg, Call, Case, Col, Expr, Facts, Literal, Win, remap
 from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import (
     Aggregate,
@@ -47,6 +49,9 @@ from sandbox.sql.relation import (
     facts,
     visible,
 )
+
+Z95 = Fraction(1959964, 1000000)
+"""Half-width of a normal error's 95 % interval, in standard deviations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +113,10 @@ def _carry(relation: Relation) -> Carried:
             return _project(relation)
         case Filter() | Order():
             below = _carry(relation.input)
+            if _chooses(relation, below.margins):
+                return _chosen(relation, below)
             rebuilt = replace(relation, input=below.relation, fields=below.relation.fields)
-            chosen = below.chosen or _chooses(relation, below.margins)
-            return Carried(rebuilt, below.margins, below.alone, chosen)
+            return Carried(rebuilt, below.margins, below.alone, below.chosen)
         case Join():
             return _join(relation)
         case SemiJoin():
@@ -136,6 +142,53 @@ def _chooses(relation: Filter | Order, margins: dict[int, Margin]) -> bool:
     return (relation.limit is not None or relation.offset > 0) and is_noisy(
         [s.expr for s in relation.by], margins
     )
+
+
+def _chosen(relation: Filter | Order, below: Carried) -> Carried:
+    """Rows that noise chose out of more: each interval is widened so that of those shown 95 % still hold.
+
+    With R of N rows shown, each stands at 1 - 0.05 R / N (Benjamini and Yekutieli 2005, theorem 1), for which
+    a normal error's half-width is at most sqrt(2 ln(20 N / R)) standard deviations.
+    """
+    width = len(below.relation.fields)
+    counted, every = _counted(below.relation), Col(width)
+    if isinstance(relation, Filter):
+        kept = _counted(replace(relation, input=counted, fields=counted.fields))
+        scaled = _scaled(kept, below, _wider(every, Col(width + 1)))
+        return Carried(scaled, below.margins, below.alone, True)
+    shown: Expr = Call("greatest", (Call("sub", (every, _whole(relation.offset))), _whole(1)))
+    if relation.limit is not None:
+        shown = Call("greatest", (Call("least", (every, _whole(relation.limit))), _whole(1)))
+    scaled = _scaled(counted, below, _wider(every, shown))
+    return Carried(replace(relation, input=scaled, fields=scaled.fields), below.margins, below.alone, True)
+
+
+def _whole(value: int) -> Expr:
+    return Literal(value, Kind.INTEGER)
+
+
+def _counted(relation: Relation) -> Window:
+    """The relation with the number of its rows beside each."""
+    count = Field("", Facts(Kind.INTEGER, False), hidden=True)
+    return Window(relation, (Win("count_star", ()),), (*relation.fields, count), None)
+
+
+def _wider(every: Expr, shown: Expr) -> Expr:
+    """How many times wider intervals of ``shown`` out of ``every`` rows are."""
+    odds: Expr = Call("mul", (Literal(Fraction(20), Kind.DOUBLE), Call("div", (every, shown))))
+    odds = Call("greatest", (odds, Literal(Fraction(1), Kind.DOUBLE)))
+    deviations = Call("sqrt", (Call("mul", (Literal(Fraction(2), Kind.DOUBLE), Call("ln", (odds,)))),))
+    factor = Call("div", (deviations, Literal(Z95, Kind.DOUBLE)))
+    return Case(((Call("gt", (every, shown)), factor),), Literal(Fraction(1), Kind.DOUBLE))
+
+
+def _scaled(relation: Relation, below: Carried, factor: Expr) -> Relation:
+    """The fields of ``below`` again, half-widths times the factor."""
+    places = {m.column for m in below.margins.values()}
+    exprs = tuple(
+        Call("mul", (Col(i), factor)) if i in places else Col(i) for i in range(len(below.relation.fields))
+    )
+    return Project(relation, exprs, below.relation.fields, None)
 
 
 def _beside(left: Carried, right: Carried, width: int) -> dict[int, Margin]:

@@ -14,7 +14,7 @@ LARGEST_CAP = 2**50
 FINE_STEPS = 10**7
 ONE = Fraction(1)
 SMALL = 8
-EXCEEDED = 32
+EXCEEDED = 2**12
 """How many times the declared norm a search looks at."""
 
 
@@ -48,7 +48,7 @@ def _most(base: Base, bounding: Bounding, rows: int | None, groups: int | None) 
 
 
 def _search(base: Base, bounding: Bounding, most: int) -> bool:
-    # A search costs a tenth of the measure's budget; a small cap cannot repay that.
+    # A search costs a fifth of the measure's budget; a small cap cannot repay that.
     return (
         bounding is not Bounding.ROW
         and most > SMALL

@@ -26,7 +26,7 @@ from sandbox.privacy.spend import (
     selection_noise,
     selection_threshold,
 )
-from sandbox.privacy.tally import ARROW, Tally, fine_bits, found_edges
+from sandbox.privacy.tally import ARROW, Tally, expected_cap, fine_bits, found_edges
 
 Floats = npt.NDArray[np.float64]
 
@@ -69,7 +69,7 @@ def _cap(found: Tally, parts: Spend, j: int) -> Cap:
         declared=measure.declared,
         share=_share(found, parts, sum(noisy)),
     )
-    return cap if cap.visible else Cap(next(e for e in known if e >= measure.declared))
+    return cap if cap.visible else Cap(expected_cap(measure))
 
 
 def _share(found: Tally, parts: Spend, units: int) -> float:
@@ -108,7 +108,8 @@ def protect(priced: Priced, parts: Spend, limits: Bounds, found: Tally) -> pa.Ta
         totals = totals if kept is None else [totals[i] for i in kept]
         amounts, widths = _measure(release, parts, limits, j, totals, noisy_units)
         values.append(_shown(measure, amounts))
-        margins.append(widths)
+        # What the noise of an earlier release decided in this one's question is in no width.
+        margins.append(np.full(len(widths), np.inf) if release.depends else widths)
     keys = found.keys.drop_columns(["none"])
     keys = keys if kept is None else keys.take(pa.array(kept, pa.int64()))
     return _table(release, keys, values + margins)

@@ -7,8 +7,9 @@ any cap follow by arithmetic (``tally``).  Every text is built from our relation
 
 Rows of the result, told apart by ``p``; ``k0 ...`` are the keys, NULL where the row is not about a group:
 
-    p = 0        x: units present in the group, each counted in at most ``selection.groups`` groups
-    p = j + 1    measure j of the group, from units whose norm is in bin ``b``: x, y, and z units
+    p = 0        z: units present in the group, each counted in at most ``selection.groups`` groups
+    p = j + 1    measure j of the group, from units whose norm is in bin ``b``: x and y; z: units in the bin,
+                 or, where a unit may fall in several groups, present (``presence_measure``)
     p = -j - 1   z: units whose norm of measure j is in bin ``b`` (where not said by the rows above)
 
 The bound (proofs in docs/soundness.md): for every cap C, a unit changes column j by a vector over groups
@@ -56,8 +57,8 @@ def tally_sql(release: Release, *, laplace: bool) -> str:
     ctes = [source]
     if clipped or release.selection is not None or not searched:
         ctes.append(f"g AS ({_grouped_sql(release, clipped)})")
-        parts += [_row(release, "g", j + 1, "0", f"m{j}") for j in clipped]
-        parts += [_row(release, "g", 0, "0", "n")] if release.selection is not None else []
+        parts += [_row(release, j + 1, f"m{j}") for j in clipped]
+        parts += [_row(release, 0, "0", "n")] if release.selection is not None else []
     return _union(release, ctes, parts)
 
 
@@ -154,10 +155,9 @@ def _pairs_sql(release: Release, rows: str, *, laplace: bool) -> str:
     ]
     joined, parts = "c JOIN s ON c.u = s.u", []
     for j, measure in enumerate(release.measures):
-        place = _pairs_bin(measure, j, laplace=laplace)
-        parts.append(
-            _binned(release, j, joined, f"c.m{j}", _direction(measure, j, laplace=laplace), place, "0")
-        )
+        place, turned = _pairs_bin(measure, j, laplace=laplace), _direction(measure, j, laplace=laplace)
+        units = "0" if j != presence_measure(release) else _few(release)
+        parts.append(_binned(release, j, joined, f"c.m{j}", turned, place, units))
         if measure.search:
             nothing = ", ".join(["NULL"] * len(keys) + [f"{place} AS b", "0", "0", "count(*)"])
             parts.append(f"SELECT {-j - 1}, {nothing} FROM s WHERE n{j} > 0 GROUP BY b")
@@ -192,19 +192,38 @@ def _direction(measure: Measure, j: int, *, laplace: bool) -> str:
     return f"CAST(trunc(CAST(c.m{j} AS DOUBLE) * {_double(factor)} / {norm}) AS BIGINT)"
 
 
+def presence_measure(release: Release) -> int | None:
+    """The measure that is not 0 wherever a unit is: its rows count the units in few groups, too."""
+    if release.selection is None or release.bounding is not Bounding.PAIRS:
+        return None
+    plain = (
+        j for j, m in enumerate(release.measures) if m.what in (What.ROWS, What.UNITS) and m.where is None
+    )
+    return next(plain, None)
+
+
+def _few(release: Release) -> str:
+    """How many units are in so few groups that each of these counts."""
+    assert release.selection is not None
+    return f"count(*) FILTER (WHERE s.groups <= {release.selection.groups})"
+
+
 def _presence_sql(release: Release, joined: str) -> str:
     """Units per group, each unit counted in at most ``selection.groups`` groups chosen by a hash.
 
-    Only units in more groups need the choice."""
+    Only units in more groups need the choice; the others are counted in passing, where there is a measure
+    in whose rows they can be.
+    """
     assert release.selection is not None
     keys, most = _names("k", len(release.keys)), release.selection.groups
     own = ", ".join(f"c.{k} AS {k}" for k in keys)
     order = ", ".join(["c.u", *(f"c.{k}" for k in keys)])
-    few = f"SELECT {own} FROM {joined} WHERE s.groups <= {most}"
     rank = f"row_number() OVER (PARTITION BY c.u ORDER BY hash({order})) AS o"
     many = f"SELECT {own}, {rank} FROM {joined} WHERE s.groups > {most}"
-    chosen = f"{few} UNION ALL SELECT {', '.join(keys)} FROM ({many}) AS t WHERE o <= {most}"
-    return f"SELECT 0, {', '.join(keys)}, 0, count(*), 0, 0 FROM ({chosen}) AS t{_by(keys)}"
+    chosen = f"SELECT {', '.join(keys)} FROM ({many}) AS t WHERE o <= {most}"
+    if presence_measure(release) is None:
+        chosen = f"SELECT {own} FROM {joined} WHERE s.groups <= {most} UNION ALL {chosen}"
+    return f"SELECT 0, {', '.join(keys)}, 0, 0, 0, count(*) FROM ({chosen}) AS t{_by(keys)}"
 
 
 def _binned(release: Release, j: int, source: str, x: str, y: str, place: str, z: str = "count(*)") -> str:
@@ -214,11 +233,10 @@ def _binned(release: Release, j: int, source: str, x: str, y: str, place: str, z
     return f"SELECT {', '.join(shown)} FROM {source} WHERE {x} <> 0{_by([*keys, 'b'])}"
 
 
-def _row(release: Release, source: str, part: int, place: str, x: str) -> str:
+def _row(release: Release, part: int, x: str, z: str = "0") -> str:
     keys = _names("k", len(release.keys))
     held = f"CAST(least(greatest({x}, {-LARGEST_SUM}), {LARGEST_SUM}) AS BIGINT) AS x"
-    shown = [f"{part} AS p", *keys, f"{place} AS b", held, "0 AS y", "0 AS z"]
-    return f"SELECT {', '.join(shown)} FROM {source}"
+    return f"SELECT {', '.join([f'{part} AS p', *keys, '0 AS b', held, '0 AS y', f'{z} AS z'])} FROM g"
 
 
 def _sum(text: str) -> str:

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from sandbox.catalogue import Kind
 from sandbox.privacy.bins import edges, place
 from sandbox.privacy.release import Bounding, Measure, Release
-from sandbox.privacy.statements import UNIT_LENGTH
+from sandbox.privacy.statements import UNIT_LENGTH, presence_measure
 
 Ints = npt.NDArray[np.int64]
 
@@ -87,6 +87,11 @@ def found_edges(measure: Measure) -> tuple[int, ...]:
     return edges(measure.upper) if measure.search else (measure.upper,)
 
 
+def expected_cap(measure: Measure) -> int:
+    """The cap where nothing is known but declarations: the lowest edge that holds the declared norm."""
+    return next(e for e in found_edges(measure) if e >= measure.declared)
+
+
 def _weighted(part: Part, inside: npt.NDArray[np.bool_], whole: int, longest: int) -> npt.NDArray[Any]:
     """Each row's amount: int64 where all of them together fit, else Python's integers."""
     x, y = np.where(inside, part.x, 0), np.where(inside, 0, part.y)
@@ -118,13 +123,14 @@ def tally(release: Release, found: pa.Table, listing: pa.Table | None = None) ->
     about = part >= 0
     rows = found.filter(pa.array(about))
     numbers = part[about]
+    columns = {name: _ints(rows, name) for name in ("b", "x", "y", "z")}
+    counted = _counting(release, numbers, columns["z"])
     if release.selection is not None:
-        keys, group = _present(release, rows, numbers == 0)
+        keys, group = _present(release, rows, counted)
     elif listing is not None:
         keys, group = _listed(release, rows, listing)
     else:
         keys, group = _declared(release, rows)
-    columns = {name: _ints(rows, name) for name in ("b", "x", "y", "z")}
 
     def measure_part(j: int) -> Part:
         own = (numbers == j + 1) & (group >= 0)
@@ -132,11 +138,22 @@ def tally(release: Release, found: pa.Table, listing: pa.Table | None = None) ->
         return Part(group[own], places, columns["x"][own], columns["y"][own])
 
     units = np.zeros(keys.num_rows, dtype=np.int64)
-    counted = (numbers == 0) & (group >= 0)
-    units[group[counted]] = columns["x"][counted]
+    counted &= group >= 0
+    np.add.at(units, group[counted], columns["z"][counted])
     count = range(len(release.measures))
     histograms = tuple(_histogram(release, j, found, part) for j in count)
     return Tally(release, keys, units, tuple(measure_part(j) for j in count), histograms)
+
+
+def _counting(release: Release, part: Ints, units: Ints) -> npt.NDArray[np.bool_]:
+    """The rows that say how many units are present in their group, and that some are."""
+    if release.selection is None:
+        return np.zeros(len(part), dtype=np.bool_)
+    own = part == 0
+    passing = presence_measure(release)
+    if passing is not None:
+        own |= part == passing + 1
+    return own & (units > 0)
 
 
 def _ints(table: pa.Table, name: str) -> Ints:
@@ -232,14 +249,15 @@ def _present(release: Release, rows: pa.Table, counted: npt.NDArray[np.bool_]) -
     number = np.zeros(rows.num_rows, dtype=np.int64)
     for i, key in enumerate(release.keys):
         codes, size = _codes(rows.column(f"k{i}").cast(ARROW[key.facts.kind]))
-        _, number = np.unique(number * size + codes, return_inverse=True)
-    present, first = np.unique(number[counted], return_index=True)
-    first = np.flatnonzero(counted)[first]
+        number = np.unique(number * size + codes, return_inverse=True)[1] if i else codes
+    places = np.full(int(number.max(initial=-1)) + 1, -1, dtype=np.int64)
+    places[number[counted]] = np.flatnonzero(counted)
+    present = np.flatnonzero(places >= 0)
+    first = places[present]
     columns = [
         rows.column(f"k{i}").cast(ARROW[key.facts.kind]).take(pa.array(first)).combine_chunks()
         for i, key in enumerate(release.keys)
     ]
-    places = np.full(int(number.max(initial=-1)) + 1, -1, dtype=np.int64)
     places[present] = np.arange(len(present))
     return _keys_table(columns, len(first)), places[number]
 

@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 from sandbox.catalogue import Kind, Scalar
@@ -130,6 +131,7 @@ class Manifest:
         return self.id.endswith("-" + replace(self, id="").sha256[:12])
 
 
+@lru_cache(maxsize=64)  # asked before every query; pure, and the bytes themselves are the key
 def decode(data: bytes, subject: str) -> Manifest:
     """Read a manifest.  Refuses with ``Code.SNAPSHOT_DAMAGED`` naming ``subject``."""
     try:

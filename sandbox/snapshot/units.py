@@ -42,11 +42,11 @@ def keys_of(dataset: Dataset, table: str) -> tuple[str, ...]:
 
 
 def needed(dataset: Dataset, table: str) -> frozenset[str]:
-    """Columns of ``table`` that finding and checking units takes, whether or not they are kept."""
+    """Columns of ``table`` that finding units and comparing rows takes, whether or not they are kept."""
     names = set(keys_of(dataset, table))
     for other in dataset.tables:
         if other.name == table:
-            names.update(other.per_unit)
+            names.update(other.per_unit, *other.unique)
         for unit in other.units:
             places = [other.name, *(step.table for step in unit.path)]
             columns = [*(step.column for step in unit.path), unit.column]

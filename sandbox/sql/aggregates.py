@@ -16,6 +16,12 @@ from sandbox.sql.expressions import Agg, Facts, Win
 from sandbox.sql.facts import facts_of
 from sandbox.sql.moments import MOMENTS, step
 
+PAIRED = frozenset(
+    {"corr", "covar_pop", "covar_samp", "regr_slope", "regr_intercept", "regr_r2", "regr_count"}
+)
+"""Aggregates of pairs, ``arg`` the dependent and ``by`` the other: rows in which one is NULL do not count."""
+QUANTILES = frozenset({"median", "quantile_cont", "quantile_disc"})
+EXTREMES = frozenset({"min", "max"})
 AGGREGATES = frozenset(
     {
         "count_star",
@@ -31,9 +37,14 @@ AGGREGATES = frozenset(
         "stddev_pop",
     }
     | {"string_agg", "arg_min", "arg_max", "bool_and", "bool_or"}
+    | PAIRED
+    | QUANTILES
 )
-PROTECTED = frozenset(
-    {"count_star", "count", "sum", "avg", "var_samp", "var_pop", "stddev_samp", "stddev_pop"}
+PROTECTED = (
+    frozenset({"count_star", "count", "sum", "avg", "var_samp", "var_pop", "stddev_samp", "stddev_pop"})
+    | PAIRED
+    | QUANTILES
+    | EXTREMES
 )
 WINDOWS = frozenset(
     {
@@ -51,6 +62,7 @@ WINDOWS = frozenset(
     | {"sum", "avg", "min", "max", "count", "count_star"}
 )
 ONE = Fraction(1)
+SPANS = {"corr": Range(-ONE, ONE), "regr_r2": Range(Fraction(0), ONE)}
 
 
 def agg_facts(agg: Agg, inputs: Sequence[Facts], rows: int | None, *, private: bool) -> Facts:
@@ -61,7 +73,11 @@ def agg_facts(agg: Agg, inputs: Sequence[Facts], rows: int | None, *, private: b
     known = facts_of(agg.arg, inputs)
     if agg.name == "count":
         return Facts(Kind.INTEGER, False, _count_range(rows), ONE)
-    if agg.name in MOMENTS or agg.name == "median":
+    if agg.name in PAIRED:
+        return _pair(agg, known, inputs, rows, private=private)
+    if agg.name == "quantile_disc":
+        _need_number(agg.name, known)
+    if agg.name in MOMENTS or agg.name in ("median", "quantile_cont"):
         _need_number(agg.name, known)
         if private and agg.name in MOMENTS:
             _need_bounds(agg.name, known)
@@ -71,6 +87,18 @@ def agg_facts(agg: Agg, inputs: Sequence[Facts], rows: int | None, *, private: b
     if agg.name == "string_agg" and known.kind is not Kind.STRING:
         raise refuse(Code.TYPE, agg.name, "give it text", "参数须为文本")
     return Facts(known.kind, True, known.range, known.scale)
+
+
+def _pair(agg: Agg, known: Facts, inputs: Sequence[Facts], rows: int | None, *, private: bool) -> Facts:
+    assert agg.by is not None
+    _need_number(agg.name, known)
+    _need_number(agg.name, facts_of(agg.by, inputs))
+    if private:
+        hint = "aggregate over units, or compute it from SUM of products"
+        raise refuse(Code.AGGREGATE, f"{agg.name} of one unit", hint, "请对全体单元聚合，或由乘积之和计算")
+    if agg.name == "regr_count":
+        return Facts(Kind.INTEGER, False, _count_range(rows), ONE)
+    return Facts(Kind.DOUBLE, True, SPANS.get(agg.name, UNBOUNDED))
 
 
 def _need_number(name: str, known: Facts) -> None:
@@ -90,7 +118,7 @@ def _count_range(rows: int | None) -> Range:
 
 
 def _number(name: str, known: Facts, rows: int | None) -> Facts:
-    if name in ("avg", "median"):
+    if name in ("avg", "median", "quantile_cont"):
         return Facts(Kind.DOUBLE, True, known.range)
     if name != "sum":
         return Facts(Kind.DOUBLE, True, Range(Fraction(0), None))

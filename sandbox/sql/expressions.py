@@ -82,7 +82,8 @@ TRUE = Literal(True, Kind.BOOLEAN)
 class Agg:
     """An aggregate of a group: ``where`` keeps rows for which it is true (FILTER).
 
-    ``by`` orders ``arg_min``/``arg_max``; ``option`` is the separator of ``string_agg``.
+    ``by`` orders ``arg_min``/``arg_max``, is the second column of pairs (``corr``) and the fraction of
+    quantiles; ``option`` is the separator of ``string_agg``.
     """
 
     name: str

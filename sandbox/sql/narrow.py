@@ -7,13 +7,15 @@ others say nothing here.  Pure: the values tried are declared ones, never data.
 
 from __future__ import annotations
 
+import datetime as dt
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any, Final
 
-from sandbox.catalogue import Scalar
+from sandbox.catalogue import Kind, Range, Scalar
 from sandbox.sql.expressions import Call, Col, Expr, Facts, Literal, columns, conjuncts
 from sandbox.sql.facts import evaluate, outcomes
 from sandbox.sql.relation import Field

@@ -145,7 +145,9 @@ AGGREGATES = frozenset(
         "lead",
         "ntile",
     }
-    | {"percent_rank", "rank", "row_number", "quantile_cont", "any_value"}
+    | {"percent_rank", "rank", "row_number", "quantile_cont", "quantile_disc", "quantile", "any_value"}
+    | {"corr", "covar_pop", "covar_samp"}
+    | {"regr_count", "regr_intercept", "regr_r2", "regr_slope"}
 )
 KNOWN = OPERATORS | SPELLINGS | AGGREGATES | frozenset(FUNCTIONS)
 

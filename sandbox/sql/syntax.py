@@ -155,6 +155,34 @@ AGGREGATES: dict[type[exp.Expr], str] = {
     exp.LogicalOr: "bool_or",
 }
 
+PAIRED: dict[type[exp.Expr], str] = {
+    exp.Corr: "corr",
+    exp.CovarPop: "covar_pop",
+    exp.CovarSamp: "covar_samp",
+    exp.RegrSlope: "regr_slope",
+    exp.RegrIntercept: "regr_intercept",
+    exp.RegrR2: "regr_r2",
+    exp.RegrCount: "regr_count",
+}
+"""Aggregates of two columns, the dependent one first."""
+
+QUANTILES: dict[type[exp.Expr], str] = {
+    exp.PercentileCont: "quantile_cont",
+    exp.PercentileDisc: "quantile_disc",
+    exp.Quantile: "quantile_disc",
+}
+"""Aggregates of a column and a fraction, which ``WITHIN GROUP`` spells the other way round."""
+
+ANY_AGGREGATE: tuple[type[exp.Expr], ...] = (
+    *AGGREGATES,
+    *PAIRED,
+    *QUANTILES,
+    exp.WithinGroup,
+    exp.Count,
+    exp.CountIf,
+    exp.GroupConcat,
+)
+
 RANKS: dict[type[exp.Expr], str] = {
     exp.RowNumber: "row_number",
     exp.Rank: "rank",
@@ -174,6 +202,8 @@ ALLOWED: dict[type[exp.Expr], frozenset[str]] = {
     **dict.fromkeys((exp.Like, exp.ILike), _TWO | {"negate"}),
     **dict.fromkeys(UNARY, _THIS),
     **dict.fromkeys(AGGREGATES, _THIS),
+    **dict.fromkeys((*PAIRED, *QUANTILES, exp.WithinGroup), _TWO),
+    exp.Quantile: frozenset({"this", "quantile"}),
     **dict.fromkeys(RANKS, _THIS | {"offset"}),
     exp.Count: frozenset({"this", "big_int"}),
     exp.CountIf: _THIS,

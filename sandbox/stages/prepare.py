@@ -1,67 +1,67 @@
-"""The stages before any data is touched: from a request to something that can be run, or a refusal."""
+"""The stages before any data is touched: from a request to something that can be run, or a refusal.
+
+Reading and planning are pure: the same text under the same grant, documents and snapshots is the same plan,
+whenever it is asked.  They are remembered, keyed by all of these.  Whatever hangs on the moment (freezes, the
+grant's period, budgets, quotas) is no part of a plan and is looked at each time.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from sandbox.catalogue import Catalogue, Kind
 from sandbox.context import Context
-from sandbox.errors import Code, Refusal, refuse
-from sandbox.model import Request
-from sandbox.policy.authorize import authorize
+from sandbox.errors import Code, refuse
+from sandbox.model import AnswerColumn, Derivation, Request, Words
 from sandbox.policy.documents import DpGuard, ExactGuard, Mode
 from sandbox.privacy.exact import over_cubes
+from sandbox.privacy.explain import EXACT, derivation, guarantee
+from sandbox.privacy.margins import with_margins
 from sandbox.privacy.plan import Plan, plan
 from sandbox.privacy.spend import selection_threshold, spend
-from sandbox.sql.opinion import agrees
-from sandbox.sql.parse import parse
+from sandbox.sql.compile import compile_relation
 from sandbox.sql.relation import Relation
-from sandbox.sql.resolve.query import resolve
-from sandbox.sql.simplify import simplify
 from sandbox.stages.clock import Clock
+from sandbox.stages.read import Reading, read
+from sandbox.stages.shape import answer_columns
 
-TWIN_TYPES = {
-    Kind.BOOLEAN: "BOOLEAN",
-    Kind.INTEGER: "BIGINT",
-    Kind.DECIMAL: "DOUBLE",
-    Kind.DOUBLE: "DOUBLE",
-    Kind.STRING: "VARCHAR",
-    Kind.DATE: "DATE",
-    Kind.TIMESTAMP: "TIMESTAMP",
-}
+_LEAST: Final = 256
+"""What a short text weighs among those remembered: its plan is not as short."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A query that may run: ``post`` is public SQL (over releases of ``plan``, or over cubes)."""
+    """A query that may run.
+
+    ``sql`` makes the answer, over the releases of ``plan`` or (``None``) over cubes and public tables.
+    ``places``: for each noisy column, in which column of ``sql`` its half-widths are.  ``identity``: the plan's
+    hash, for the log.
+    """
 
     mode: Mode
-    post: Relation
     plan: Plan | None
-    names: tuple[str, ...]
+    identity: str
+    sql: str
+    places: Mapping[int, int | None]
+    columns: tuple[AnswerColumn, ...]
+    derivation: Derivation
+    guarantee: tuple[Words, ...]
 
 
 def prepare(request: Request, context: Context, clock: Clock) -> Prepared:
-    """Check grant and period, then parse, resolve, get the second opinion, authorize and plan."""
+    """Check freezes and period, then read and plan the text, or remember both."""
     _in_force(request, context)
-    relation = _understand(request.sql, context, clock)
-    with clock.stage("authorize"):
-        reasons = authorize(relation, context.catalogue)
-        if reasons:
-            raise Refusal(*reasons)
-    names = tuple(f.name for f in relation.fields if not f.hidden)
+    key = (*_world(context), request.sql, request.epsilon)
+    with clock.stage("recall"):
+        known = context.plans.get(key)
+    if isinstance(known, Prepared):
+        return known
+    reading = _reading(request.sql, context, clock)
     with clock.stage("plan"):
-        if isinstance(context.guard, ExactGuard):
-            if request.epsilon is not None:
-                raise refuse(
-                    Code.EPSILON,
-                    "exact mode",
-                    "leave epsilon out: exact answers cost no epsilon",
-                    "精确模式不使用 epsilon",
-                )
-            return Prepared(Mode.EXACT, over_cubes(relation), None, names)
-        planned = _planned(relation, request, context.guard)
-        return Prepared(Mode.DP, planned.post, planned, names)
+        made = _prepared(reading, request, context)
+    context.plans.put(key, made, max(len(request.sql), _LEAST))
+    return made
 
 
 def _in_force(request: Request, context: Context) -> None:
@@ -73,39 +73,49 @@ def _in_force(request: Request, context: Context) -> None:
         raise refuse(Code.GRANT_PERIOD, f"{context.grant.id}: {context.grant.start} – {context.grant.until}")
 
 
-def _understand(sql: str, context: Context, clock: Clock) -> Relation:
-    with clock.stage("parse"):
-        tree = parse(sql)
-    with clock.stage("resolve"):
-        try:
-            resolved = resolve(tree, context.catalogue)
-            relation = simplify(resolved)
-        except RecursionError:
-            raise refuse(Code.TEXT_NESTING, "too deep") from None
-    with clock.stage("opinion"):
-        _second_opinion(sql, resolved, relation, context)
-    return relation
+def _world(context: Context) -> tuple[object, ...]:
+    """Everything besides the request that a plan follows from."""
+    return context.grant.hash, context.guard, context.catalogue.version, context.snapshot
 
 
-def _second_opinion(sql: str, resolved: Relation, relation: Relation, context: Context) -> None:
-    found = context.twin.describe(context.catalogue.version, twin_tables(context.catalogue), sql)
-    if found is None or not found.single_select:
-        raise refuse(Code.OPINION)
-    same = agrees(
-        resolved,
-        relation,
-        tables=found.tables,
-        columns=found.columns,
-        functions=found.functions,
-        foreign=found.foreign,
-    )
-    if not same:
-        raise refuse(Code.OPINION)
+def _reading(sql: str, context: Context, clock: Clock) -> Reading:
+    """Apart from the plan, so that another epsilon reads nothing anew."""
+    key = (*_world(context), sql)
+    known = context.plans.get(key)
+    if isinstance(known, Reading):
+        return known
+    made = read(sql, context, clock)
+    context.plans.put(key, made, max(len(sql), _LEAST))
+    return made
 
 
-def twin_tables(catalogue: Catalogue) -> dict[str, list[tuple[str, str]]]:
-    """The empty twin of a catalogue: tables with (column, DuckDB type)."""
-    return {t.id: [(c.name, TWIN_TYPES[c.kind]) for c in t.columns] for t in catalogue.tables}
+def _prepared(reading: Reading, request: Request, context: Context) -> Prepared:
+    if isinstance(context.guard, ExactGuard):
+        if request.epsilon is not None:
+            raise refuse(
+                Code.EPSILON,
+                "exact mode",
+                "leave epsilon out: exact answers cost no epsilon",
+                "精确模式不使用 epsilon",
+            )
+        tree = Derivation("exact", (("over", "published grid and public tables"),))
+        return _shown(Mode.EXACT, None, over_cubes(reading.relation), reading, (tree, EXACT))
+    planned = _planned(reading.relation, request, context.guard)
+    told = derivation(planned, context.guard), guarantee(planned, context.guard)
+    return _shown(Mode.DP, planned, planned.post, reading, told)
+
+
+def _shown(
+    mode: Mode,
+    plan: Plan | None,
+    post: Relation,
+    reading: Reading,
+    told: tuple[Derivation, tuple[Words, ...]],
+) -> Prepared:
+    relation, places = with_margins(post)
+    columns = answer_columns(post, plan, reading.names, noisy=frozenset(places))
+    identity = "" if plan is None else plan.identity
+    return Prepared(mode, plan, identity, compile_relation(relation), places, columns, *told)
 
 
 def _planned(relation: Relation, request: Request, guard: DpGuard) -> Plan:

@@ -21,7 +21,7 @@ def intent(request: Request, context: Context, prepared: Prepared) -> int:
         "catalogue": context.catalogue.version,
     }
     if prepared.plan is not None:
-        payload["plan"] = prepared.plan.identity
+        payload["plan"] = prepared.identity
     return _append(Event.INTENT, request, context, nano=nano, payload=payload)
 
 

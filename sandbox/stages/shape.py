@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sandbox.model import AnswerColumn
 from sandbox.privacy.explain import predicted
-from sandbox.sql.relation import visible
-from sandbox.stages.prepare import Prepared
+from sandbox.privacy.plan import Plan
+from sandbox.sql.relation import Relation, visible
 
 
-def answer_columns(prepared: Prepared, *, noisy: frozenset[int]) -> tuple[AnswerColumn, ...]:
+def answer_columns(
+    post: Relation, plan: Plan | None, names: tuple[str, ...], *, noisy: frozenset[int]
+) -> tuple[AnswerColumn, ...]:
     """Output columns with the names that the query gave them."""
-    shown = visible(prepared.post)
     return tuple(
         AnswerColumn(
             name or f"column {position + 1}",
-            prepared.post.fields[index].facts.kind,
+            post.fields[index].facts.kind,
             position in noisy,
-            "" if prepared.plan is None else predicted(prepared.plan, index),
+            "" if plan is None else predicted(plan, index),
         )
-        for position, (index, name) in enumerate(zip(shown, prepared.names, strict=True))
+        for position, (index, name) in enumerate(zip(visible(post), names, strict=True))
     )
 
 
 def split_table(
-    found: pa.Table, columns: tuple[AnswerColumn, ...], places: dict[int, int | None]
+    found: pa.Table, columns: tuple[AnswerColumn, ...], places: Mapping[int, int | None]
 ) -> tuple[pa.Table, pa.Table]:
     """The values, and the half-widths in the same shape (null where there are none)."""
     names = [f"c{i}" for i in range(len(columns))]

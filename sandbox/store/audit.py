@@ -178,18 +178,26 @@ class AuditLog:
             return connection.execute(_rows(audit).where(audit.c.seq == seq)).first()
 
 
+_GROWN: Final = update(log_head).values(size=log_head.c.size + 1).returning(log_head.c.size)
+_ENTRY, _TOLD = insert(audit), insert(audit_personal)
+_LINKS: Final = (
+    (insert(audit_datasets), "dataset", "datasets"),
+    (insert(audit_codes), "code", "codes"),
+)
+"""Statements are built once: building one costs as much as running it."""
+
+
 def _write(connection: Connection, row: Mapping[str, Any], told: Mapping[str, str]) -> int:
-    grown = update(log_head).values(size=log_head.c.size + 1).returning(log_head.c.size)
-    seq = int(connection.execute(grown).scalar_one()) - 1
+    seq = int(connection.execute(_GROWN).scalar_one()) - 1
     salt = secrets.token_bytes(32)
     commitment = seal.commit(salt, seal.opening(told))
     facts = {**row, "seq": seq, "commitment": commitment}
-    connection.execute(insert(audit).values(**facts, leaf=seal.leaf_hash(seal.data(facts))))
-    connection.execute(insert(audit_personal).values(seq=seq, salt=salt, **told))
-    for table, name, words in ((audit_datasets, "dataset", "datasets"), (audit_codes, "code", "codes")):
+    connection.execute(_ENTRY, {**facts, "leaf": seal.leaf_hash(seal.data(facts))})
+    connection.execute(_TOLD, {"seq": seq, "salt": salt, **told})
+    for statement, name, words in _LINKS:
         links = [{name: word, "seq": seq} for word in json.loads(row[words])]
         if links:
-            connection.execute(insert(table), links)
+            connection.execute(statement, links)
     return seq
 
 

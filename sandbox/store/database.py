@@ -17,10 +17,22 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, inspect, select, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Table,
+    TextClause,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
@@ -120,10 +132,14 @@ def insert_new(connection: Connection, table: Table, **values: object) -> bool:
 
     Text, because Core has no such clause common to both dialects, while SQLite and PostgreSQL share it.
     """
-    names = ", ".join(f'"{name}"' for name in values)
-    marks = ", ".join(f":{name}" for name in values)
-    statement = text(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING')
-    return connection.execute(statement, values).rowcount == 1
+    return connection.execute(_insert_new(table.name, tuple(values)), values).rowcount == 1
+
+
+@lru_cache
+def _insert_new(table: str, columns: tuple[str, ...]) -> TextClause:
+    names = ", ".join(f'"{name}"' for name in columns)
+    marks = ", ".join(f":{name}" for name in columns)
+    return text(f'INSERT INTO "{table}" ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING')
 
 
 def micros(moment: dt.datetime) -> int:

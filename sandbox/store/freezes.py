@@ -10,9 +10,9 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, insert, or_, select, update
 
 from sandbox.errors import Code, refuse
 from sandbox.store.database import Database, micros, moment
@@ -68,13 +68,10 @@ class Freezes:
 
     def frozen(self, grant: str, datasets: Iterable[str], organisation: str) -> Freeze | None:
         """The oldest freeze in force that stops a query of this kind, or ``None``."""
-        stops = or_(
-            freezes.c.scope == Scope.EVERYTHING.value,
-            _stops(Scope.GRANT, [grant]),
-            _stops(Scope.DATASET, list(datasets)),
-            _stops(Scope.OPERATOR, [organisation]),
-        )
-        return next(iter(self._find(stops, freezes.c.lifted_by.is_(None))), None)
+        asked = {"grants": [grant], "datasets": list(datasets), "operators": [organisation]}
+        with self._database.read() as connection:
+            row = connection.execute(_IN_FORCE, asked).first()
+        return None if row is None else _freeze(row)
 
     def lift(self, freeze: int, by: str, now: dt.datetime) -> Freeze:
         """Approve the lifting, or, as a second person, complete it.
@@ -109,8 +106,26 @@ class Freezes:
             return tuple(_freeze(row) for row in rows)
 
 
-def _stops(scope: Scope, targets: list[str]) -> ColumnElement[bool]:
-    return and_(freezes.c.scope == scope.value, freezes.c.target.in_(targets))
+def _stops(scope: Scope, targets: str) -> ColumnElement[bool]:
+    named = freezes.c.target.in_(bindparam(targets, expanding=True))
+    return and_(freezes.c.scope == scope.value, named)
+
+
+_IN_FORCE: Final = (
+    select(freezes)
+    .where(
+        freezes.c.lifted_by.is_(None),
+        or_(
+            freezes.c.scope == Scope.EVERYTHING.value,
+            _stops(Scope.GRANT, "grants"),
+            _stops(Scope.DATASET, "datasets"),
+            _stops(Scope.OPERATOR, "operators"),
+        ),
+    )
+    .order_by(freezes.c.id)
+    .limit(1)
+)
+"""Asked before every query, so it is built once."""
 
 
 def _load(connection: Connection, key: int) -> Freeze:

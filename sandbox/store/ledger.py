@@ -24,7 +24,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, insert, select, text, update
 
 from sandbox.store.database import Database, insert_new, micros, moment
 from sandbox.store.schema import ledger_accounts, reservation_charges, reservations, uses
@@ -269,11 +269,18 @@ def _move(connection: Connection, reservation: Reservation, source: State, targe
     return replace(reservation, state=target)
 
 
+_COUNTED: Final = text(
+    f'INSERT INTO "{uses.name}" AS u ("grant_id", "day", "used") VALUES (:grant, :day, 1) '
+    "ON CONFLICT (grant_id, day) DO UPDATE SET used = u.used + 1 WHERE u.used < :most"
+)
+"""The first use or one more, if there is room.  Text, for the reason given at ``insert_new``."""
+
+
 def _count(connection: Connection, grant: str, key: str, limit: int | None) -> bool:
     most = MOST if limit is None else whole("quota", limit)
-    insert_new(connection, uses, grant_id=grant, day=key, used=0)
-    room = (uses.c.grant_id == grant, uses.c.day == key, uses.c.used < most)
-    return connection.execute(update(uses).where(*room).values(used=uses.c.used + 1)).rowcount == 1
+    if most == 0:
+        return False
+    return connection.execute(_COUNTED, {"grant": grant, "day": key, "most": most}).rowcount == 1
 
 
 def _joined() -> Select[Any]:

@@ -61,9 +61,7 @@ def catalogue(blocks: int, places: int) -> Catalogue:
         return Column(name, kind, EVERY, nullable=False, **more)
 
     def amount(name: str) -> Column:
-        return column(
-            name, Kind.DECIMAL, clip=Range(Fraction(0), Fraction(1000)), scale=Fraction(1, 100)
-        )
+        return column(name, Kind.DECIMAL, clip=Range(Fraction(0), Fraction(1000)), scale=Fraction(1, 100))
 
     unit = Unit("person", "d/person", "pid")
     pid, g, h = column("pid", Kind.INTEGER), column("g", Kind.STRING, domain=domain), column("h", Kind.STRING)
@@ -134,7 +132,9 @@ class Arena:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.plan: Plan = plan(
-            simplify(resolve(parse(scene.text), catalogue(scene.blocks, scene.places))), scene.guard, scene.epsilon
+            simplify(resolve(parse(scene.text), catalogue(scene.blocks, scene.places))),
+            scene.guard,
+            scene.epsilon,
         )
         self.spends: list[Spend] = [spend(p, self.plan.measure) for p in self.plan.priced]
         self.sides = tuple(self._side(present) for present in (True, False))
@@ -190,7 +190,9 @@ class Arena:
         scores, tags = np.zeros(self.scene.blocks), np.zeros(self.scene.blocks, dtype=np.int64)
         for number, (limits, table) in enumerate(answer):
             priced, names = self.plan.priced[number], table.column(0).to_pylist()
-            places = np.array([self.groups[number][n] for n in names] if priced.release.keys else [0], np.int64)
+            places = np.array(
+                [self.groups[number][n] for n in names] if priced.release.keys else [0], np.int64
+            )
             blocks = np.array([block_of(n) for n in names] if priced.release.keys else [0], np.int64)
             for j in range(len(priced.release.measures)):
                 np.add.at(scores, blocks, self._ratio(number, j, limits, table, places))
@@ -203,7 +205,9 @@ class Arena:
     def _ratio(self, number: int, j: int, limits: Bounds, table: pa.Table, places: Ints) -> Floats:
         priced, parts, cap = self.plan.priced[number], self.spends[number], limits.caps[j]
         release = priced.release
-        shown = table.column(len(release.keys) + j).to_numpy().astype(np.float64) / float(release.measures[j].scale)
+        shown = table.column(len(release.keys) + j).to_numpy().astype(np.float64) / float(
+            release.measures[j].scale
+        )
         one, other = (self._centres(number, j, cap, side)[places] for side in self.sides)
         mechanism = mechanism_of(priced, parts, j, cap)
         scale = float(mechanism.scale) / (1 if j == parts.shared else 1 << fine_bits(release, cap))

@@ -167,7 +167,9 @@ SELF: Final = "SELECT home, COUNT(*) AS n, SUM(fee) AS s FROM visit GROUP BY hom
 FEES: Final = "SELECT home, SUM(fee) AS s, SUM(500 - fee) AS t FROM visit GROUP BY home"
 PAIRS: Final = "SELECT g, COUNT(*) AS n, SUM(fee) AS s FROM visit GROUP BY g"
 TIED: Final = "SELECT v.g AS g, COUNT(*) AS n, SUM(p.income) AS s FROM person AS p JOIN visit AS v ON p.pid = v.pid GROUP BY v.g"
-FANNED: Final = "SELECT p.g AS g, SUM(p.income) AS s FROM person AS p JOIN kind AS k ON p.g = k.g GROUP BY p.g"
+FANNED: Final = (
+    "SELECT p.g AS g, SUM(p.income) AS s FROM person AS p JOIN kind AS k ON p.g = k.g GROUP BY p.g"
+)
 TWICE: Final = f"SELECT a.g, a.s, a.t, b.u FROM ({SUMS}) AS a JOIN (SELECT g, SUM(income * 2) AS u FROM person WHERE income > 500 GROUP BY g) AS b ON a.g = b.g"
 WHOLE: Final = "SELECT COUNT(*) AS n, SUM(fee) AS s FROM visit"
 OPEN: Final = "SELECT h, COUNT(*) AS n, SUM(fee) AS s FROM visit GROUP BY h"

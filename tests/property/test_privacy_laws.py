@@ -145,6 +145,11 @@ def widened_keys(patch: Patch) -> None:
     patch.setattr(fan, "_as_stored", lambda one, other: True)
 
 
+def part_of_a_key(patch: Patch) -> None:
+    """Columns that are unique together counted as unique one by one."""
+    patch.setattr(fan, "_determined", lambda given, keys: any(given.intersection(key) for key in keys))
+
+
 def union_keeps_padding(patch: Patch) -> None:
     original = unions._private_union
 
@@ -191,7 +196,15 @@ BUGS: dict[Callable[[Patch], None], Callable[[Random], str]] = {
     per_unit_keys: any_query,
     single_after_fan_out: texts("SELECT COUNT(*), SUM(p.age) FROM person AS p JOIN zone AS z ON p.city = z.city"),
     single_everywhere: any_query,
-    widened_keys: texts("SELECT COUNT(*) FROM person AS p JOIN hospital AS h ON p.score = h.beds"),
+    widened_keys: texts(
+        "SELECT COUNT(*) FROM person AS p JOIN hospital AS h ON p.score = h.beds",
+        "SELECT COUNT(*) FROM person AS p JOIN tariff AS t ON p.city = t.city AND p.score = t.code",
+    ),
+    part_of_a_key: texts(
+        "SELECT COUNT(*), SUM(p.age) FROM person AS p JOIN tariff AS t ON p.city = t.city",
+        "SELECT COUNT(*) FROM person AS p JOIN (SELECT city AS c, vip AS v FROM tariff WHERE price > 0) AS t ON p.vip = t.v",
+        "SELECT COUNT(*) FROM person AS p JOIN tariff AS t ON p.city = t.city AND p.vip = t.vip AND t.price < 30",
+    ),
     union_keeps_padding: texts(
         "SELECT COUNT(*) FROM (SELECT p0, p1 FROM (SELECT a.pid AS p0, b.pid AS p1 FROM person AS a LEFT JOIN claim AS b "
         "ON a.pid = b.pid AND b.fee > 1 UNION ALL SELECT pid AS p0, pid AS p1 FROM person) AS t GROUP BY p0, p1) AS s"

@@ -178,6 +178,7 @@ class Questions:
             (
                 ("hospital", [("hosp", "text"), ("grade", "cat"), ("beds", "big"), ("rate", "wild"), ("price", "num")]),
                 ("zone", [("city", "cat"), ("zone", "text")]),
+                ("tariff", [("city", "cat"), ("vip", "bool"), ("code", "big"), ("price", "num")]),
                 ("today", [("day", "date"), ("f", "int")]),
                 ("(VALUES (1, 'I'), (2, 'I'), (1, 'J'))", [("a", "int"), ("b", "text")]),
                 ("(SELECT DISTINCT hosp, grade FROM hospital)", [("hosp", "text"), ("grade", "cat")]),
@@ -203,12 +204,13 @@ class Questions:
             "num": ("wild", "num"),
             "int": ("int", "wild"),
             "date": ("date",),
+            "bool": ("bool",),
         }
         pairs = [f"{a} = {b}" for a, k in private for b, m in public if k in alike.get(m, ())]
         on = self.pick(pairs) if pairs else "1 = 1"
         if self.chance(0.2):
             on = f"{on} AND {self.condition([*private, *public])}"
-        if self.chance(0.1) and pairs:
+        if self.chance(0.3) and pairs:
             on = f"{on} AND {self.pick(pairs)}"
         return "1 = 1" if self.chance(0.1) else on
 

@@ -109,9 +109,21 @@ HOSPITALS = Table(
     extent=4,
 )
 ZONES = Table("d", "zone", (_column("city", Kind.STRING), _column("zone", Kind.STRING)), extent=5)
+TARIFFS = Table(
+    "d",
+    "tariff",
+    (
+        _column("city", Kind.STRING),
+        _column("vip", Kind.BOOLEAN),
+        _column("code", Kind.INTEGER),
+        _column("price", Kind.DECIMAL, clip=_between(0, 50), scale=Fraction(1, 10)),
+    ),
+    extent=7,
+    unique=(("city", "vip"), ("city", "code")),
+)
 TODAY = Table("d", "today", (_column("day", Kind.DATE, domain=(DAY,)), _column("f", Kind.INTEGER)), extent=1)
 
-TABLES = (PEOPLE, CLAIMS, ITEMS, FIRMS, HOSPITALS, ZONES, TODAY)
+TABLES = (PEOPLE, CLAIMS, ITEMS, FIRMS, HOSPITALS, ZONES, TARIFFS, TODAY)
 CATALOGUE = Catalogue(TABLES)
 
 LARGE = (-(2**63), -(2**53), 0, 1, 2**53, 2**53 + 1, 2**63 - 1)
@@ -121,6 +133,15 @@ HOSPITAL_ROWS = (
     ("h2", "B", 2**53 + 1, 2.0**53, 2.0**53 + 2),
     ("h3", "A", 1, -1.5, 0.5),
     ("h4", None, None, None, None),
+)
+TARIFF_ROWS = (
+    ("太原", True, 2**53, 1.5),
+    ("太原", False, 2**53 + 1, 20.0),
+    ("大同", True, 2**53, 3.0),
+    ("大同", False, 1, None),
+    ("太原", None, None, 50.0),
+    ("太原", None, None, 0.1),
+    (None, True, 1, 5.0),
 )
 ZONE_ROWS = (("太原", "z1"), ("太原", "z2"), ("大同", "z1"), ("大同", "z1"), ("a'b", None))
 
@@ -281,7 +302,7 @@ def _filled(parts: Iterable[tuple[Units, int, Variant]]) -> duckdb.DuckDBPyConne
     for units, number, variant in parts:
         for name, row in _placed(units, number, variant):
             rows[name].append(row)
-    rows |= {"hospital": list(HOSPITAL_ROWS), "zone": list(ZONE_ROWS), "today": [(DAY, 1)]}
+    rows |= {"hospital": list(HOSPITAL_ROWS), "zone": list(ZONE_ROWS), "tariff": list(TARIFF_ROWS), "today": [(DAY, 1)]}
     for table in TABLES:
         _create(connection, table, rows[table.name])
         if table.unit is not None:

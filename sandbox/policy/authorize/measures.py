@@ -11,10 +11,10 @@ from sandbox.policy.authorize.atoms import Role, Site
 from sandbox.policy.authorize.conditions import PREDICATES, condition, presence
 from sandbox.policy.authorize.degree import moderate
 from sandbox.policy.authorize.keys import keys
-from sandbox.sql.aggregates import PROTECTED
-from sandbox.sql.expressions import Agg, Call, Case, Col, Expr, Literal, children
+from sandbox.sql.aggregates import EXTREMES, PAIRED, PROTECTED, QUANTILES
+from sandbox.sql.expressions import Agg, Call, Case, Col, Expr, Literal, children, columns
 
-NUMBERS = frozenset({"sum", "avg", "median", "var_samp", "var_pop", "stddev_samp", "stddev_pop"})
+NUMBERS = frozenset({"sum", "avg", "var_samp", "var_pop", "stddev_samp", "stddev_pop"}) | PAIRED | QUANTILES
 
 
 def measure(expr: Expr, site: Site) -> Iterator[Reason]:
@@ -49,7 +49,11 @@ def released(agg: Agg, site: Site, scope: str, unit: str) -> Iterator[Reason]:
     elif agg.distinct and agg.arg is not None:
         yield from _distinct(agg.arg, site, scope, unit)
     elif agg.arg is not None:
-        yield from argument(agg.name, agg.arg, site)
+        # A release's extremes are quantiles: they show a value as a median does.
+        name = "median" if agg.name in EXTREMES else agg.name
+        yield from argument(name, agg.arg, site)
+        if agg.name in PAIRED and agg.by is not None:
+            yield from argument(name, agg.by, site)
 
 
 def within(agg: Agg, site: Site) -> Iterator[Reason]:
@@ -64,7 +68,7 @@ def argument(name: str, arg: Expr, site: Site) -> Iterator[Reason]:
     """Why a value may not be the argument of this aggregate or window function."""
     if name in NUMBERS:
         yield from measure(arg, site)
-        if next(measure(arg, site), None) is None:
+        if name not in QUANTILES and next(measure(arg, site), None) is None:
             yield from moderate(arg, site, 2 if name in ("sum", "avg") else 1)
     elif name == "count":
         yield from presence(arg, site)
@@ -75,8 +79,14 @@ def argument(name: str, arg: Expr, site: Site) -> Iterator[Reason]:
 
 
 def _distinct(arg: Expr, site: Site, scope: str, unit: str) -> Iterator[Reason]:
+    """The unit or a column that may be counted so; and whatever may be a key, whose groups can be counted."""
     atom = site.atoms[arg.index] if isinstance(arg, Col) else None
-    if atom is None or atom.role is not Role.UNIT or atom.scope != scope:
+    if atom is not None and atom.role is Role.UNIT and atom.scope == scope:
+        if not atom.has(Use.COUNT):
+            yield reasons.missing(atom, Use.COUNT)
+    elif any(site.atoms[i].role is Role.UNIT for i in columns(arg)):
         yield reasons.count_distinct(unit)
-    elif not atom.has(Use.COUNT):
-        yield reasons.missing(atom, Use.COUNT)
+    elif atom is None or atom.role is not Role.STORED or not atom.has(Use.COUNT):
+        found = tuple(keys((arg,), site, {}, private=False))
+        uncounted = atom is not None and atom.role is Role.STORED and not atom.has(Use.GROUP)
+        yield from (reasons.missing(atom, Use.COUNT),) if uncounted and atom is not None else found

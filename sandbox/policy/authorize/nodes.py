@@ -19,6 +19,7 @@ from sandbox.policy.authorize.measures import argument, released, within
 from sandbox.policy.authorize.views import Tracer, View, carried, over
 from sandbox.policy.authorize.work import moderate_work
 from sandbox.sql.expressions import Call, Col, Expr, Win, conjuncts, map_agg
+from sandbox.sql.nearest import instead
 from sandbox.sql.relation import (
     Aggregate,
     Distinct,
@@ -41,7 +42,7 @@ def authorize(relation: Relation, catalogue: Catalogue) -> tuple[Reason, ...]:
     found = [*_Walk(catalogue).all(relation), *moderate_work(relation)]
     if relation.privacy is not None:
         names = ", ".join(relation.fields[i].name for i in visible(relation))
-        found.append(reasons.raw_output(names))
+        found.append(reasons.raw_output(names, instead(relation, relation.privacy.kind)))
     return tuple(dict.fromkeys(found))
 
 

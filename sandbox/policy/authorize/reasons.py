@@ -7,9 +7,6 @@ from sandbox.errors import Code, Reason
 from sandbox.policy.authorize.atoms import Atom, Role
 
 INSTEAD = {
-    "min": "AVG, or COUNT(*) FILTER (WHERE x < …) over a few ranges",
-    "max": "AVG, or COUNT(*) FILTER (WHERE x > …) over a few ranges",
-    "median": "AVG, or COUNT(*) over bands such as floor(x / 10) * 10",
     "string_agg": "GROUP BY the column with COUNT(*)",
     "arg_min": "GROUP BY the column with COUNT(*)",
     "arg_max": "GROUP BY the column with COUNT(*)",
@@ -117,22 +114,21 @@ def aggregate(name: str) -> Reason:
 
 
 def count_distinct(unit_name: str) -> Reason:
-    """Only the privacy unit can be counted distinctly."""
-    hint = f"only the unit can be counted distinctly: COUNT(DISTINCT {unit_name}), or with FILTER"
-    hint_zh = f"只能对隐私单元去重计数：COUNT(DISTINCT {unit_name})，可加 FILTER (WHERE …)"
+    """Units are counted as they are, without anything computed on them, and only the rows' own."""
+    hint = f"count the unit itself: COUNT(DISTINCT {unit_name}), or with FILTER"
+    hint_zh = f"请直接对隐私单元去重计数：COUNT(DISTINCT {unit_name})，可加 FILTER (WHERE …)"
     return Reason(Code.AGGREGATE, "COUNT(DISTINCT)", hint, hint_zh, rule="aggregate")
 
 
-def raw_output(names: str) -> Reason:
+AGGREGATE_IT = (
+    "aggregate: COUNT, SUM or AVG, with GROUP BY where you want a breakdown",
+    "请聚合：使用 COUNT、SUM 或 AVG，需要分组时加 GROUP BY",
+)
+
+
+def raw_output(names: str, advice: tuple[str, str] | None) -> Reason:
     """The whole answer would be rows of single units."""
-    hint = "aggregate: COUNT, SUM or AVG, with GROUP BY where you want a breakdown"
-    return Reason(
-        Code.RAW_OUTPUT,
-        names,
-        hint,
-        "请聚合：使用 COUNT、SUM 或 AVG，需要分组时加 GROUP BY",
-        rule="aggregate",
-    )
+    return Reason(Code.RAW_OUTPUT, names, *(advice or AGGREGATE_IT), rule="aggregate")
 
 
 def _about(code: Code, atom: Atom, use: Use, hint: str, hint_zh: str) -> Reason:

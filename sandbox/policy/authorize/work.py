@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sandbox.errors import Code, Reason
+from sandbox.sql.build import fan_out
 from sandbox.sql.expressions import Call, Col, Expr, columns, conjuncts
-from sandbox.sql.relation import Aggregate, Join, Relation, Scan, SemiJoin, SetOp, Values, inputs
+from sandbox.sql.relation import Aggregate, Join, Relation, Scan, SemiJoin, SetOp, Values, facts, inputs
 
 MOST_PUBLIC = 10**8
 MOST_REPEATS = 10**5
@@ -66,13 +67,14 @@ def _own(relation: Relation, parts: list[int]) -> int:
 def _repeats(relation: Join, parts: list[int]) -> int:
     """How many times a private row stands in its join with public rows that something must equal.
 
-    Once where that is unique, else the public rows over the values that their column is known to have;
+    Once where only one can match, else the public rows over the values that their column is known to have;
     a column of a stored table with no known values has more than ``MANY``.
     """
     width = len(relation.left.fields)
     private, public = parts if relation.right.privacy is None else reversed(parts)
     inside = range(width, len(relation.fields)) if relation.right.privacy is None else range(width)
-    fewest = public
+    side = relation.right if relation.right.privacy is None else relation.left
+    fewest = 1 if fan_out(side, relation.on, inside.start, facts(relation)) == 1 else public
     for part in conjuncts(relation.on):
         for arg in part.args if isinstance(part, Call) and part.name == "eq" else ():
             if isinstance(arg, Col) and arg.index in inside:

@@ -11,6 +11,7 @@ from sandbox.sql.build.rows import clamp_values, computed
 from sandbox.sql.build.units import carries_unit
 from sandbox.sql.expressions import Agg, Col, Expr, Facts, Sort, Win
 from sandbox.sql.facts import condition, facts_of
+from sandbox.sql.nearest import instead
 from sandbox.sql.relation import Aggregate, Distinct, Field, Order, Relation, Window, facts, visible
 
 
@@ -31,6 +32,8 @@ def aggregate(
     agg_fields = [
         Field(name, agg_facts(agg, known, rows if private else None, private=private)) for name, agg in aggs
     ]
+    if not private and len(key_fields) == 1:
+        key_fields = [replace(key_fields[0], unique=True)]  # each group is one row
     privacy = None
     if private and input_.privacy is not None and unit_key is not None:
         others = [f for i, f in enumerate(key_fields) if i != unit_key]
@@ -108,6 +111,9 @@ def order(input_: Relation, by: tuple[Sort, ...], limit: int | None, offset: int
     if input_.privacy is None:
         return Order(input_, by, limit, offset, input_.fields)
     if limit is not None or offset:
+        advice = instead(input_, input_.privacy.kind)
+        if advice is not None:
+            raise refuse(Code.RAW_OUTPUT, "LIMIT", *advice)
         raise refuse(
             Code.CROSS_UNIT,
             "LIMIT",

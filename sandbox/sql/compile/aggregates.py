@@ -38,6 +38,12 @@ def aggregate_text(
         case "string_agg":
             order = _order([Sort(agg.arg)] if agg.arg is not None else [], inputs, columns)
             return f"string_agg({arg}, {text_literal(agg.option)}{order}){kept}"
+        case name if agg.by is not None:
+            # A pair of columns, or a column and a fraction: the real numbers that binary64 holds of them.
+            by = compile_expr(agg.by, inputs, columns)
+            text = f"{name}({arg if name == 'quantile_disc' else _real(arg)}, {_real(by)}){kept}"
+            # What is undefined is NULL here, and NaN in the engine.
+            text = f"nullif({text}, CAST('NaN' AS DOUBLE))" if name in ("corr", "regr_slope") else text
         case name if private and agg.arg is not None and name in MOMENTS:
             return _clamped(name, moment_text(name, arg, facts_of(agg.arg, inputs), kept), out)
         case "sum" if _integer(agg.arg, inputs):
@@ -45,6 +51,10 @@ def aggregate_text(
         case name:
             text = f"{name}({'DISTINCT ' if agg.distinct else ''}{arg}){kept}"
     return plain_zero(_clamped(agg.name, text, out), out.kind) if private else text
+
+
+def _real(text: str) -> str:
+    return f"CAST({text} AS DOUBLE)"
 
 
 def _filter(conditions: list[str]) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 
 from sqlglot import exp
 
+from sandbox.catalogue import Kind
 from sandbox.errors import Code, refuse
 from sandbox.sql.expressions import Agg, Call, Expr, Frame, Literal, Sort, Win
 from sandbox.sql.resolve.layers import is_aggregate
 from sandbox.sql.resolve.literals import whole
 from sandbox.sql.resolve.reader import Reader
-from sandbox.sql.syntax import AGGREGATES, RANKS
+from sandbox.sql.syntax import AGGREGATES, PAIRED, QUANTILES, RANKS
 
 
 def read_aggregate(node: exp.Expr, base: Reader) -> Agg:
@@ -31,6 +33,10 @@ def read_aggregate(node: exp.Expr, base: Reader) -> Agg:
         return _listed(node, base, where)
     if isinstance(node, exp.First):
         return _first(node, base, where)
+    if isinstance(node, (*QUANTILES, exp.WithinGroup)):
+        return _quantile(node, base, where)
+    if isinstance(node, tuple(PAIRED)):
+        return Agg(PAIRED[type(node)], base.read(node.this), where, by=base.read(node.expression))
     name = AGGREGATES[type(node)]
     if isinstance(node.this, exp.Distinct) and name in ("min", "max"):
         return Agg(name, base.read(node.this.expressions[0]), where)
@@ -51,6 +57,33 @@ def _count(node: exp.Count, base: Reader, where: Expr | None) -> Agg:
     if isinstance(inner, Literal) and inner.value is not None:
         return Agg("count_star", None, where)
     return Agg("count", inner, where)
+
+
+def _quantile(node: exp.Expr, base: Reader, where: Expr | None) -> Agg:
+    """``quantile_cont(x, p)``, or ``percentile_cont(p) WITHIN GROUP (ORDER BY x)``."""
+    if isinstance(node, exp.WithinGroup):
+        name, (sort, *more) = QUANTILES.get(type(node.this), ""), node.expression.expressions
+        if not name or more or node.this.args.get("expression") is not None:
+            raise refuse(Code.CONSTRUCT, "WITHIN GROUP", "write percentile_cont(0.5) WITHIN GROUP (ORDER BY x)")
+        share = _share(base.read(node.this.this))
+        if sort.args.get("desc"):
+            if name == "quantile_disc":
+                raise refuse(Code.CONSTRUCT, "WITHIN GROUP (… DESC)", "order ascending", "请按升序排列")
+            share = 1 - share
+        return Agg(name, base.read(sort.this), where, by=Literal(share, Kind.DOUBLE))
+    fraction = node.args.get("quantile", node.args.get("expression"))
+    if fraction is None:
+        raise refuse(Code.ARGUMENT, "quantile", "name a column and a fraction", "须给出列与分位")
+    share = _share(base.read(fraction))
+    return Agg(QUANTILES[type(node)], base.read(node.this), where, by=Literal(share, Kind.DOUBLE))
+
+
+def _share(expr: Expr) -> Fraction:
+    value = expr.value if isinstance(expr, Literal) else None
+    if isinstance(value, bool) or not isinstance(value, int | Fraction) or not 0 <= value <= 1:
+        hint = "give one constant fraction between 0 and 1"
+        raise refuse(Code.ARGUMENT, "quantile", hint, "分位须为 0 与 1 之间的一个常数")
+    return Fraction(value)
 
 
 def _listed(node: exp.GroupConcat, base: Reader, where: Expr | None) -> Agg:

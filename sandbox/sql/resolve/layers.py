@@ -14,9 +14,7 @@ from sandbox.errors import Code, Refusal, refuse
 from sandbox.sql.expressions import Col, Expr
 from sandbox.sql.resolve.columns import Columns, column_name
 from sandbox.sql.resolve.reader import Reader
-from sandbox.sql.syntax import AGGREGATES
-
-AGGREGATE_NODES = (*AGGREGATES, exp.Count, exp.CountIf, exp.GroupConcat)
+from sandbox.sql.syntax import ANY_AGGREGATE
 
 
 class LayerReader(Reader):
@@ -68,7 +66,7 @@ class LayerReader(Reader):
 def is_aggregate(node: exp.Expr) -> bool:
     """Whether the node is an aggregate call (with or without FILTER), not a window."""
     inner = node.this if isinstance(node, exp.Filter) else node
-    return isinstance(inner, AGGREGATE_NODES)
+    return isinstance(inner, ANY_AGGREGATE)
 
 
 def aggregates_in(roots: Sequence[exp.Expr]) -> list[exp.Expr]:

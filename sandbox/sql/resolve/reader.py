@@ -15,7 +15,7 @@ from sandbox.sql.facts import evaluate, facts_of
 from sandbox.sql.functions import FUNCTIONS
 from sandbox.sql.resolve import literals
 from sandbox.sql.resolve.columns import Columns
-from sandbox.sql.syntax import AGGREGATES, OPERATORS, RANKS, UNARY
+from sandbox.sql.syntax import ANY_AGGREGATE, OPERATORS, RANKS, UNARY
 
 PARTS = {
     "YEAR": "year", "QUARTER": "quarter", "MONTH": "month", "WEEK": "week", "DAY": "day", "DOY": "dayofyear",
@@ -113,7 +113,7 @@ class Reader:
         name = UNARY.get(type(node))
         if name is not None:
             return self._call(name, self.read(node.this))
-        if isinstance(node, (*AGGREGATES, exp.Count, exp.CountIf, exp.GroupConcat, exp.Filter)):
+        if isinstance(node, (*ANY_AGGREGATE, exp.Filter)):
             raise refuse(
                 Code.CONSTRUCT,
                 f"{node.key.upper()}()",

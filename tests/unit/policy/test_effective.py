@@ -90,6 +90,17 @@ def test_a_declared_domain_stands_before_a_found_one(documents: Documents) -> No
     assert grade is not None and grade.domain == ("丙",)
 
 
+def test_columns_unique_together_count_where_all_are_open(documents: Documents) -> None:
+    med = documents.datasets[0]
+    key = ("hospital_id", "grade")
+    tables = tuple(replace(t, unique=(key,)) if t.public else t for t in med.tables)
+    datasets = [replace(med, tables=tables)]
+    grant = grant_of(documents, "G-2025-017")
+    assert table_of(effective(grant, datasets, {}), "hospital").unique == (key,)
+    part = replace(grant, data=(*grant.data[:2], ("med.hospital", ("hospital_id",))))
+    assert table_of(effective(part, datasets, {}), "hospital").unique == ()
+
+
 def test_version_follows_documents_and_facts_behind_the_grant(documents: Documents) -> None:
     grant = grant_of(documents, "G-2025-017")
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 from sandbox.model import Derivation
 from sandbox.privacy.explain import PUBLIC, derivation, guarantee, predicted
 from sandbox.privacy.release import Bounding
-from sandbox.privacy.spend import noise, selection_noise, selection_threshold, spend
+from sandbox.privacy.spend import half_width, selection_noise, selection_threshold, spend
+from sandbox.privacy.tally import expected_cap
 from sandbox.sql.relation import visible
 from tests.support.plans import PURE, ZCDP, planned
 
@@ -69,8 +70,8 @@ def test_predictions_of_columns_that_are_released_as_they_stand() -> None:
         f"SELECT icd, s, n, n + 1, rank() OVER (ORDER BY n) FROM ({SELECTED}) AS t WHERE n > 3 ORDER BY n"
     )
     shown = [predicted(made, i) for i in visible(made.post)]
-    parts = spend(made.priced[0], made.measure)
-    sums = noise(parts, 1, made.priced[0].release.measures[1].upper).half_width() / 100
+    parts, release = spend(made.priced[0], made.measure), made.priced[0].release
+    sums = half_width(release, parts, 1, expected_cap(release.measures[1])) / 100
     assert shown == ["", f"≤ ±{sums:.6g}", shown[2], "", ""]
     assert shown[2].startswith("±")
     one = planned("SELECT COUNT(*) FROM item")

@@ -12,6 +12,7 @@ import pytest
 from sandbox.privacy.accounting import Measure
 from sandbox.privacy.mechanisms import (
     LARGEST_VALUE,
+    MANY,
     Mechanism,
     Noise,
     best,
@@ -173,3 +174,14 @@ def test_a_mechanism_serves_several_threads() -> None:
         thread.join()
     assert len(lengths) == 8
     assert min(lengths) > 100
+
+
+@BOTH
+def test_many_values_are_drawn_by_two_threads_each_on_its_own(noise: Noise) -> None:
+    mechanism = Mechanism(noise, 1, Fraction(5))
+    values = [1000 * i for i in range(MANY + 1)]
+    errors = [drawn - v for v, drawn in zip(values, mechanism.draw(values), strict=True)]
+    assert statistics.pvariance(errors) == pytest.approx(mechanism.variance(), rel=0.1)
+    half = len(errors) // 2
+    assert errors[:half] != errors[half : 2 * half]
+    assert abs(statistics.correlation(errors[:half], errors[half : 2 * half])) < 0.05

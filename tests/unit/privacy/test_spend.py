@@ -10,7 +10,6 @@ from sandbox.policy.documents import DpGuard
 from sandbox.privacy.accounting import Measure
 from sandbox.privacy.mechanisms import Noise
 from sandbox.privacy.plan import Plan
-from sandbox.privacy.protect import searched
 from sandbox.privacy.spend import (
     noise,
     search_noise,
@@ -19,6 +18,7 @@ from sandbox.privacy.spend import (
     shared_count,
     spend,
 )
+from sandbox.privacy.tally import fine_bits
 from tests.support.plans import PURE, ZCDP, planned
 
 TEXTS = (
@@ -44,9 +44,10 @@ def test_what_is_drawn_costs_what_is_charged() -> None:
             total = Fraction(0)
             for j, measure in enumerate(release.measures):
                 if j != parts.shared:
-                    dearest = max(noise(parts, j, cap).cost_in(made.measure) for cap in {1, measure.upper})
+                    dearest = max(noise(release, parts, j, cap).cost_in(made.measure) for cap in {1, measure.upper})
                     total += dearest
-            total += sum(search_noise(parts, j).cost_in(made.measure) for j, _ in searched(release))
+            searched = [j for j, m in enumerate(release.measures) if m.search]
+            total += sum(search_noise(parts, j).cost_in(made.measure) for j in searched)
             if release.selection is not None:
                 total += selection_noise(parts, release).cost_in(made.measure)
             assert total * 10**9 <= priced.nano
@@ -61,8 +62,9 @@ def test_the_noise_fits_the_norm_that_statements_clip() -> None:
             for j, measure in enumerate(priced.release.measures):
                 if j != parts.shared:
                     for cap in (1, 2, measure.upper):
-                        assert noise(parts, j, cap).noise is kind
-                        assert noise(parts, j, cap).sensitivity_squared == cap * cap
+                        mechanism = noise(priced.release, parts, j, cap)
+                        assert mechanism.noise is kind
+                        assert mechanism.sensitivity_squared == (cap << fine_bits(priced.release, cap)) ** 2
 
 
 def test_one_draw_for_the_selection_and_its_count() -> None:

@@ -50,7 +50,7 @@ def test_several_declared_keys_make_all_combinations() -> None:
 def test_present_groups_come_in_the_order_of_their_values_nulls_last() -> None:
     made = release("SELECT icd, n, COUNT(*) FROM claim GROUP BY icd, n")
     rows = [("b", 1), (None, 2), ("a", 9), ("a", None), ("a", -3)]
-    found = read(made, *((0, *k, 0, i + 1, 0, 0) for i, k in enumerate(rows)))
+    found = read(made, *((0, *k, 0, 0, 0, i + 1) for i, k in enumerate(rows)))
     keys = list(zip(*(found.keys.column(f"k{i}").to_pylist() for i in range(2)), strict=True))
     assert keys == [("a", -3), ("a", 9), ("a", None), ("b", 1), (None, 2)]
     assert found.units.tolist() == [5, 3, 4, 1, 2]
@@ -58,7 +58,8 @@ def test_present_groups_come_in_the_order_of_their_values_nulls_last() -> None:
 
 def test_a_group_in_which_no_unit_is_counted_does_not_exist() -> None:
     made = searched(release("SELECT icd, COUNT(*) FROM claim GROUP BY icd"))
-    found = read(made, (0, "a", 0, 4, 0, 0), (1, "a", 0, 6, 1, 0), (1, "b", 0, 9, 0, 0))
+    found = read(made, (0, "a", 0, 0, 0, 4), (1, "a", 0, 6, 1, 3), (1, "b", 0, 9, 0, 0))
+    assert found.units.tolist() == [7]
     assert found.keys.column("k0").to_pylist() == ["a"]
     assert found.totals(0, 1) == [6 << fine_bits(made, 1)]
     assert read(made).keys.num_rows == 0
@@ -68,7 +69,7 @@ def test_a_group_in_which_no_unit_is_counted_does_not_exist() -> None:
 def test_keys_of_every_kind_are_read() -> None:
     made = release("SELECT day, x, n > 3, COUNT(*) FROM claim GROUP BY day, x, n > 3")
     rows: list[Row] = [(dt.date(2024, 1, 2), float("nan"), None), (None, 1.5, True)]
-    found = read(made, *((0, *k, 0, 1, 0, 0) for k in rows))
+    found = read(made, *((0, *k, 0, 0, 0, 1) for k in rows))
     assert found.keys.num_rows == 2
     assert found.keys.column("k0").to_pylist() == [dt.date(2024, 1, 2), None]
 

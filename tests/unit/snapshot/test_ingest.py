@@ -237,6 +237,16 @@ def test_declared_unique_columns_of_public_tables(bench: Bench) -> None:
     assert bench.rows("hospital") == [(1, None), (3, None)]
 
 
+def test_columns_of_public_tables_that_are_unique_together(bench: Bench) -> None:
+    hidden = replace(TABLES[3].columns[1], use=frozenset())  # compared, though never stored
+    columns = (replace(TABLES[3].columns[0], unique=False, nullable=True), hidden)
+    table = replace(TABLES[3], columns=columns, unique=(("hospital_id", "opened"),))
+    rows = "1,2001-01-01\n1,2002-01-01\n2,2001-01-01\n1,2001-01-01\n2,\n2,\n,2001-01-01\n,2001-01-01\n"
+    done = bench.run((*TABLES[:3], table), hospital="hospital_id,opened\n" + rows)
+    assert reasons(done, "hospital") == {"unique hospital_id, opened": 1}
+    assert bench.rows("hospital") == [(1,), (1,), (2,), (2,), (2,), (None,), (None,)]
+
+
 def test_report_holds_no_values(bench: Bench) -> None:
     done = bench.run(person=GOOD["person"] + "p-secret,北京,7,x\n")
     shown = "\n".join(done.quarantine.lines()) + done.manifest.encode().decode()
