@@ -48,13 +48,14 @@ def _text(line: Line) -> str:
     if line.status == "refused":
         return f"{line.query:6} {line.status:9} {line.why}"
     rows, missed = f"{line.shown}/{line.exact}", f"{line.missed}/{line.stated}"
-    errors = f"{_share(line.predicted):>10} {_share(line.measured):>10} {missed:>12}"
+    none = "-" if line.noisy else "exact"
+    errors = f"{_share(line.predicted, none):>10} {_share(line.measured, none):>10} {missed:>12}"
     times = f"{line.plain_s:>8.3f} {line.ours_s:>8.3f} {line.ratio or 0:>7.2f}"
     return f"{line.query:6} {line.status:9} {rows:>11} {errors} {times}  {line.why}".rstrip()
 
 
-def _share(value: float | None) -> str:
-    return "exact" if value is None else f"{100 * value:.3g}%"
+def _share(value: float | None, none: str) -> str:
+    return none if value is None else f"{100 * value:.3g}%"
 
 
 def _figures(lines: list[Line]) -> dict[str, Any]:

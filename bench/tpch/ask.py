@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
@@ -47,6 +47,7 @@ class Line:
     plain_s: float = 0.0
     ours_s: float = 0.0
     ratio: float | None = None
+    noisy: bool = True
 
 
 def plain(data: Path, threads: int) -> duckdb.DuckDBPyConnection:
@@ -87,7 +88,8 @@ class Asker:
                 return Line(name, "refused", _reasons(answer))
             times.append((between - begun, time.perf_counter() - between))
             answers.append(answer)
-        return _line(name, [judge(a, known, complete=_complete(a, sql)) for a in answers], times)
+        found = _line(name, [judge(a, known, complete=_complete(a, sql)) for a in answers], times)
+        return replace(found, noisy=answers[0].price is not None)
 
     def ask(self, sql: str, epsilon: Fraction) -> Answer | Refused:
         """One question at a price."""
@@ -114,7 +116,7 @@ def _line(name: str, found: list[Judged], times: list[tuple[float, float]]) -> L
     return Line(
         name,
         "wrong" if why else "answered",
-        why or ("" if any(one.cells for one in found) or found[0].exact == found[0].shown else "nothing shown"),
+        why or ("no group reaches the threshold" if found[-1].exact and not found[-1].shown else ""),
         found[-1].shown,
         found[-1].exact,
         median(predicted) if predicted else None,

@@ -96,7 +96,7 @@ def judge(answer: Answer, known: Truth, *, complete: bool) -> Judged:
         mine, theirs = set(map(_rounded, rows)), set(map(_rounded, known.rows))
         if answer.price is None and not shape and mine != theirs:
             shape = "other rows"
-        other = len(mine ^ theirs) / max(len(mine | theirs), 1)
+        other = len(mine ^ theirs) / max(len(mine | theirs), 1) if rows else None
         return Judged((), len(rows), len(known.rows), shape, None if answer.price is None else other)
     wanted = {_key(row, exact_columns): row for row in known.all_rows}
     cells = [

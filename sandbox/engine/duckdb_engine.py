@@ -8,7 +8,7 @@ afresh; no worker outlives ``close`` or its gateway; between runs nothing stays 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -38,6 +38,7 @@ class DuckDBEngine:
         self,
         sources: Mapping[str, tuple[Path, ...]],
         *,
+        held: Collection[str] = (),
         memory_mb: int = 1024,
         threads: int = 2,
         timeout_s: float = 60.0,
@@ -45,6 +46,8 @@ class DuckDBEngine:
         spill_mb: int = 4096,
     ) -> None:
         """``sources``: table id -> its Parquet files, in order, none of them empty.
+
+        ``held``: small sources that the worker reads into memory when it starts.
 
         ``memory_mb``: DuckDB's limit; the process gets three times that in address space, at least 2 GB.
         ``timeout_s``: wall clock of one run.  ``spill``: a folder in which a worker may use up to
@@ -54,6 +57,7 @@ class DuckDBEngine:
         if memory_mb < 1 or threads < 1 or timeout_s <= 0 or spill_mb < 1:
             raise ValueError("limits are positive")
         self._sources = {source: _checked(source, files) for source, files in sources.items()}
+        self._held = sorted(held)
         self._memory_mb = memory_mb
         self._threads = threads
         self._timeout_s = timeout_s
@@ -130,6 +134,7 @@ class DuckDBEngine:
     def _configuration(self, scratch: str) -> dict[str, Any]:
         return {
             "sources": self._sources,
+            "held": self._held,
             "threads": self._threads,
             "memory_mb": self._memory_mb,
             "address_space": max(3 * self._memory_mb * _MB, _SMALLEST_ADDRESS_SPACE),

@@ -4,23 +4,32 @@ Invariants: it can open exactly the files it was given, and write nothing but sp
 locked before the first query; a query is one SELECT over known tables, checked on DuckDB's own syntax
 tree; every query runs in a transaction that is rolled back; the answer to the gateway is Arrow or one of
 three words, never an engine's text.
+
+What is remembered from one query to the next follows from its text alone: that it was accepted, and DuckDB's
+plan of it where it reads nothing but tables held in memory.
 """
 
 from __future__ import annotations
 
+import itertools
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import duckdb
+import pyarrow as pa
 
 from sandbox.engine import child
 from sandbox.engine.duckdb_sql import LOCK, RELEASED, literal, quoted
 from sandbox.engine.frames import Body, Frame
 from sandbox.engine.ipc import opened, written
 from sandbox.engine.syntax import only_reads, read
+from sandbox.recent import Recent
 
 LARGEST_REQUEST: Final = 1 << 30
 _ARRIVING: Final = "arriving"  # the Python-side name of a released table while it is copied
+_REMEMBERED: Final = 1 << 19
+"""Characters of accepted texts that are remembered, and of those with a plan of their own."""
 
 Status = Literal["done", "failed", "limit", "broken"]
 """``failed``: this query only.  ``limit``: out of memory.  ``broken``: the database cannot go on."""
@@ -53,10 +62,17 @@ class _Database:
         for setting in _settings(configuration):
             self._connection.execute(f"SET {setting}")
         self._schemas = frozenset({RELEASED, *(source.split(".", 1)[0].lower() for source in sources)})
-        for statement in _views(sources):
+        for statement in _schemas(sources):
             self._connection.execute(statement)
+        held = [
+            self._hold(s, f) if s in configuration["held"] else self._view(s, f) for s, f in sources.items()
+        ]
         for setting in LOCK:
             self._connection.execute(f"SET {setting}")
+        self._in_memory = all(held)
+        self._accepted: Recent[str, bool] = Recent(_REMEMBERED)
+        self._prepared: Recent[str, str] = Recent(_REMEMBERED)
+        self._numbers = itertools.count()
 
     def answer(self, request: Frame) -> tuple[Status, tuple[Body, ...]]:
         """Run one query over the snapshot and the tables that came with it."""
@@ -74,16 +90,50 @@ class _Database:
             return "broken", ()
 
     def _run(self, sql: str, tables: Mapping[str, Body]) -> Body:
-        syntax = read(self._connection, sql)
-        if syntax is None or not only_reads(syntax, self._schemas):
-            raise duckdb.ProgrammingError
+        self._check(sql)
         self._connection.begin()
         try:
+            if self._in_memory and not tables:
+                return written(self._again(sql))
             for name, body in tables.items():
                 self._take(name, body)
             return written(self._connection.sql(sql).to_arrow_table())
         finally:
             self._connection.rollback()
+
+    def _check(self, sql: str) -> None:
+        if self._accepted.get(sql):
+            return
+        syntax = read(self._connection, sql)
+        if syntax is None or not only_reads(syntax, self._schemas):
+            raise duckdb.ProgrammingError
+        self._accepted.put(sql, value=True, weight=len(sql))
+
+    def _again(self, sql: str) -> pa.Table:
+        """Run a text whose answer is small, by the plan made when it first came."""
+        name = self._prepared.get(sql)
+        if name is None:
+            name = f"q{next(self._numbers)}"
+            self._connection.execute(f"PREPARE {name} AS {sql}")
+            for forgotten in self._prepared.put(sql, name, len(sql)):
+                if forgotten != name:
+                    self._connection.execute(f"DEALLOCATE {forgotten}")
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # that rows are copied once more, which few rows may be
+            return self._connection.execute(f"EXECUTE {name}").to_arrow_table()
+
+    def _hold(self, source: str, files: Sequence[str]) -> bool:
+        """Read a source into memory, once; a view of it where there is no room for that."""
+        try:
+            self._connection.execute(f"CREATE TABLE {_name(source)} AS {_rows(files)}")
+        except duckdb.OutOfMemoryException:
+            return self._view(source, files)
+        return True
+
+    def _view(self, source: str, files: Sequence[str]) -> bool:
+        self._connection.execute(f"CREATE VIEW {_name(source)} AS {_rows(files)}")
+        return False
 
     def _take(self, name: str, body: Body) -> None:
         """Copy a released table into its schema: a view over Arrow would be a temporary object."""
@@ -107,14 +157,20 @@ def _settings(configuration: dict[str, Any]) -> Iterator[str]:
     yield "parquet_metadata_cache = true"  # snapshots never change
 
 
-def _views(sources: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """One view per source.  Nothing is read into a column from a file's name or folder."""
+def _schemas(sources: Mapping[str, Sequence[str]]) -> Iterator[str]:
     yield f"CREATE SCHEMA memory.{RELEASED}"
-    for source, files in sources.items():
-        schema, name = map(quoted, source.split(".", 1))
-        paths = ", ".join(map(literal, files))
-        yield f"CREATE SCHEMA IF NOT EXISTS memory.{schema}"
-        yield (
-            f"CREATE VIEW memory.{schema}.{name} AS SELECT * FROM read_parquet([{paths}], "
-            "hive_partitioning = false, union_by_name = false, filename = false)"
-        )
+    for source in sources:
+        yield f"CREATE SCHEMA IF NOT EXISTS memory.{quoted(source.split('.', 1)[0])}"
+
+
+def _name(source: str) -> str:
+    return "memory." + ".".join(map(quoted, source.split(".", 1)))
+
+
+def _rows(files: Sequence[str]) -> str:
+    """The rows of a source.  Nothing is read into a column from a file's name or folder."""
+    paths = ", ".join(map(literal, files))
+    return (
+        f"SELECT * FROM read_parquet([{paths}], "
+        "hive_partitioning = false, union_by_name = false, filename = false)"
+    )

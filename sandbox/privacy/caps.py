@@ -168,8 +168,22 @@ class _Model:
         return tuple(Lost(self.bins[b] - self.bins[i], *pairs[b]) for b in range(i + 1, len(pairs)))
 
     def middle(self, b: int) -> float:
-        """The middle of a bin of whole norms."""
+        """The mean of a bin of whole norms, if their density is straight through its neighbours."""
+        if b == 0:
+            return 1.0
+        centre, width = self._centre(b), self.bins[b] - self.bins[b - 1]
+        if not 0 < b < len(self.seen) - 1 or self.seen[b] < _SEEN * self.deviation:
+            return centre
+        below, here, above = (self.seen[i] / self._width(i) for i in (b - 1, b, b + 1))
+        slope = (above - below) / (self._centre(b + 1) - self._centre(b - 1))
+        moved = slope * (width * width - 1) / (12 * here)
+        return centre + max(-width / 6, min(width / 6, moved))
+
+    def _centre(self, b: int) -> float:
         return (self.bins[b - 1] + 1 + self.bins[b]) / 2 if b else 1.0
+
+    def _width(self, b: int) -> int:
+        return self.bins[b] - (self.bins[b - 1] if b else 0)
 
     def unsure(self, i: int) -> float:
         """What the histogram's noise may add to the excess at edge ``i``, at 95 %."""

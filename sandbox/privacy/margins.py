@@ -167,6 +167,10 @@ def _whole(value: int) -> Expr:
     return Literal(value, Kind.INTEGER)
 
 
+def _real(value: int) -> Expr:
+    return Literal(Fraction(value), Kind.DOUBLE)
+
+
 def _counted(relation: Relation) -> Window:
     """The relation with the number of its rows beside each."""
     count = Field("", Facts(Kind.INTEGER, False), hidden=True)
@@ -175,11 +179,11 @@ def _counted(relation: Relation) -> Window:
 
 def _wider(every: Expr, shown: Expr) -> Expr:
     """How many times wider intervals of ``shown`` out of ``every`` rows are."""
-    odds: Expr = Call("mul", (Literal(Fraction(20), Kind.DOUBLE), Call("div", (every, shown))))
-    odds = Call("greatest", (odds, Literal(Fraction(1), Kind.DOUBLE)))
-    deviations = Call("sqrt", (Call("mul", (Literal(Fraction(2), Kind.DOUBLE), Call("ln", (odds,)))),))
+    odds = Call("mul", (_real(20), Call("div", (every, shown))))
+    square = Call("mul", (_real(2), Call("ln", (Call("greatest", (odds, _real(1))),))))
+    deviations = Call("sqrt", (Call("greatest", (square, _real(0))),))
     factor = Call("div", (deviations, Literal(Z95, Kind.DOUBLE)))
-    return Case(((Call("gt", (every, shown)), factor),), Literal(Fraction(1), Kind.DOUBLE))
+    return Case(((Call("gt", (every, shown)), factor),), _real(1))
 
 
 def _scaled(relation: Relation, below: Carried, factor: Expr) -> Relation:

@@ -75,12 +75,12 @@ def _cap(found: Tally, parts: Spend, j: int) -> Cap:
 def _share(found: Tally, parts: Spend, units: int) -> float:
     """The part of a whole that a typical cell holds, from public facts and the noisy number of units.
 
-    Declared cells: one of so many.  Selected ones hold from about the threshold's share up to all: the middle,
-    on a scale of ratios.
+    Cells differ in size, often by Zipf's law.  Declared ones hold an average share or more, selected ones the
+    threshold's share or more, up to all: the middle is taken, on a scale of ratios.
     """
     release = found.release
     if release.selection is None:
-        return 1 / max(int(found.keys.num_rows), 1)
+        return 1 / math.sqrt(max(int(found.keys.num_rows), 1))
     fewest = release.selection.units + selection_noise(parts, release).half_width()
     return math.sqrt(min(1.0, fewest / max(units, 1)))
 

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from sandbox.catalogue import Kind
 from sandbox.privacy.bins import edges, place
-from sandbox.privacy.release import Bounding, Measure, Release
+from sandbox.privacy.release import Bounding, Listing, Measure, Release
 from sandbox.privacy.statements import UNIT_LENGTH, presence_measure
 
 Ints = npt.NDArray[np.int64]
@@ -127,8 +127,9 @@ def tally(release: Release, found: pa.Table, listing: pa.Table | None = None) ->
     counted = _counting(release, numbers, columns["z"])
     if release.selection is not None:
         keys, group = _present(release, rows, counted)
-    elif listing is not None:
-        keys, group = _listed(release, rows, listing)
+    elif release.listing is not None:
+        assert listing is not None, "the groups of this release are listed by public tables"
+        keys, group = _listed(release, release.listing, rows, listing)
     else:
         keys, group = _declared(release, rows)
 
@@ -198,10 +199,11 @@ def _declared(release: Release, rows: pa.Table) -> tuple[pa.Table, Ints]:
     return _keys_table(columns, count), np.where(known, number, -1)
 
 
-def _listed(release: Release, rows: pa.Table, listing: pa.Table) -> tuple[pa.Table, Ints]:
+def _listed(
+    release: Release, said: Listing, rows: pa.Table, listing: pa.Table
+) -> tuple[pa.Table, Ints]:
     """Every listed combination with every one of the other keys' declared values; as ``_declared``."""
-    assert release.listing is not None
-    places = release.listing.places
+    places = said.places
     others = [i for i in range(len(release.keys)) if i not in places]
     kinds = [ARROW[k.facts.kind] for k in release.keys]
     shown = [c.cast(kinds[i]).combine_chunks() for i, c in zip(places, listing.columns, strict=True)]

@@ -30,13 +30,17 @@ _LEAST: Final = 256
 """What a short text weighs among those remembered: its plan is not as short."""
 
 
+Told = tuple[Derivation, tuple[Words, ...]]
+"""What justifies an answer, and what it promises."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A query that may run.
 
     ``sql`` makes the answer, over the releases of ``plan`` or (``None``) over cubes and public tables.
-    ``places``: for each noisy column, in which column of ``sql`` its half-widths are.  ``identity``: the plan's
-    hash, for the log.
+    ``places``: for each noisy column, in which column of ``sql`` its half-widths are.  ``identity`` is the
+    plan's hash, for the log.
     """
 
     mode: Mode
@@ -105,13 +109,7 @@ def _prepared(reading: Reading, request: Request, context: Context) -> Prepared:
     return _shown(Mode.DP, planned, planned.post, reading, told)
 
 
-def _shown(
-    mode: Mode,
-    plan: Plan | None,
-    post: Relation,
-    reading: Reading,
-    told: tuple[Derivation, tuple[Words, ...]],
-) -> Prepared:
+def _shown(mode: Mode, plan: Plan | None, post: Relation, reading: Reading, told: Told) -> Prepared:
     relation, places = with_margins(post)
     columns = answer_columns(post, plan, reading.names, noisy=frozenset(places))
     identity = "" if plan is None else plan.identity

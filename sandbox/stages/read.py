@@ -1,4 +1,4 @@
-"""What a text means under one grant: read by two engines alike, and allowed.  Pure but for the twin's process."""
+"""What a text means under one grant: two engines read it alike, and the grant allows it."""
 
 from __future__ import annotations
 

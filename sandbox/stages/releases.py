@@ -47,7 +47,7 @@ def price_of(plan: Plan, missing: tuple[Priced, ...]) -> Price:
 
 
 def keep(request: Request, priced: Priced, context: Context, table: pa.Table) -> pa.Table:
-    """Keep a drawn table and return what is kept: this very object, or the table that another query kept first."""
+    """Keep a drawn table and return what is kept: this object, or the table that another query kept first."""
     offered = Stored(
         context.grant.id,
         context.snapshot,

@@ -17,6 +17,7 @@ from sandbox.privacy.protect import bounds, protect
 from sandbox.privacy.spend import spend
 from sandbox.privacy.statements import tally_sql
 from sandbox.privacy.tally import tally
+from sandbox.sql.compile import compile_relation
 from sandbox.stages import record
 from sandbox.stages.begin import Begun
 from sandbox.stages.clock import Clock
@@ -54,8 +55,11 @@ def _draw(priced: Priced, plan: Plan, context: Context, tables: Tables, clock: C
     sql = tally_sql(priced.release, laplace=plan.measure is Measure.PURE)
     with clock.stage("execute"):
         found = context.engine.run(sql, tables)
+        listing = priced.release.listing
+        # A question to public tables and to what was released before: its answer is no secret.
+        listed = None if listing is None else context.engine.run(compile_relation(listing.relation), tables)
     with clock.stage("protect"):
-        counted = tally(priced.release, found)
+        counted = tally(priced.release, found, listed)
         return protect(priced, parts, bounds(counted, parts), counted)
 
 

@@ -135,6 +135,21 @@ def crowd(count: int, place: int = 0) -> Callable[[int], Rows]:
     )  # fmt: skip
 
 
+def wealthy(poor: int, others: int) -> Callable[[int], Rows]:
+    """A crowd, and so many who have what the unit in question has: as many as may just be seen."""
+    busier = busy(1)
+
+    def rows(block: int) -> Rows:
+        return both(crowd(poor)(block), *(moved(busier(block), 10**9 * (i + 1)) for i in range(others)))
+
+    return rows
+
+
+def moved(rows: Rows, by: int) -> Rows:
+    """The same rows of another unit."""
+    return {name: [(row[0] + by, *row[1:-1], row[-1] + by) for row in found] for name, found in rows.items()}
+
+
 def rich(block: int) -> Rows:
     return person(newcomer(block), group(block), LARGEST)
 
@@ -283,6 +298,6 @@ SCENES: Final = (
     Case("selection: ten keys of one unit", appearing(Scene(KEYS, SELECTING, HALF, nobody, stranger(10), 100, 10, (1,)))),
     Case("selection: one unit more in four groups", run(Scene(OPEN, ZCDP, ONE, crowd(24, 3), busy(4), 200, 4, CAPS))),
     Case("selection and its count, one draw", run(Scene(SHARED, ZCDP, ONE, crowd(6), rich))),
-    Case("caps found, then released, zCDP", run(Scene(WHOLE, ZCDP, ONE, crowd(30), busy(1), 1)), slow=True),
-    Case("caps found, then released, pure", run(Scene(WHOLE, PURE, TWO, crowd(30), busy(1), 1)), slow=True),
+    Case("caps found, then released, zCDP", run(Scene(WHOLE, ZCDP, ONE, wealthy(200, 19), busy(1), 1)), slow=True),
+    Case("caps found, then released, pure", run(Scene(WHOLE, PURE, TWO, wealthy(500, 60), busy(1), 1)), slow=True),
 )  # fmt: skip

@@ -8,6 +8,9 @@ from sandbox.catalogue import Kind
 from sandbox.sql.expressions import Call, Col, Expr, Facts, conjuncts
 from sandbox.sql.relation import Aggregate, Distinct, Filter, Order, Project, Relation, Scan, Values, Window
 
+GROUPED = ""
+"""Stands for the one key of a grouping, in which no two of its rows agree."""
+
 
 def fan_out(public: Relation, on: Expr, offset: int, known: Sequence[Facts]) -> int | None:
     """How many public rows can match one private row; ``None`` if unknown.
@@ -23,8 +26,8 @@ def fan_out(public: Relation, on: Expr, offset: int, known: Sequence[Facts]) -> 
             case Call("eq", (Col(a), Col(b))) if (a in inside) != (b in inside):
                 own, other = (a, b) if a in inside else (b, a)
                 field = public.fields[own - offset]
-                if field.source is not None and field.keys and _as_stored(known[own], known[other]):
-                    given.add(field.source.column.name)
+                if field.keys and _as_stored(known[own], known[other]):
+                    given.add(GROUPED if field.source is None else field.source.column.name)
                     keys.update(field.keys)
             case _:
                 continue

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sandbox.errors import Code, refuse
 from sandbox.sql.aggregates import agg_facts, win_facts
+from sandbox.sql.build.fan import GROUPED
 from sandbox.sql.build.rows import clamp_values, computed
 from sandbox.sql.build.units import carries_unit
 from sandbox.sql.expressions import Agg, Col, Expr, Facts, Sort, Win
@@ -33,7 +34,7 @@ def aggregate(
         Field(name, agg_facts(agg, known, rows if private else None, private=private)) for name, agg in aggs
     ]
     if not private and len(key_fields) == 1:
-        key_fields = [replace(key_fields[0], unique=True)]  # each group is one row
+        key_fields = [replace(key_fields[0], keys=((GROUPED,),))]  # each group is one row
     privacy = None
     if private and input_.privacy is not None and unit_key is not None:
         others = [f for i, f in enumerate(key_fields) if i != unit_key]

@@ -333,7 +333,7 @@ MISTAKES = {
         "unique:",
         "tables.hospital.unique[1]",
         "a list",
-        "a list of 2 – 20 values",
+        "a list of 2 – 20 items",
     ),
     "rows": Case("rows: 60", "rows: 0", "rows:", "tables.claim.rows", "0", "a whole number, 1 – 1000000000"),
     "unit column unknown": Case(

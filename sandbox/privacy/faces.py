@@ -1,0 +1,284 @@
+"""What a released histogram says: the cells to look into next, and quantiles with their intervals.
+
+A column's quantile is found in noisy counts by cell of its declared range (``grid``).  Write D(i) for the
+number of rows up to cell i less the share asked for of all rows, which is negative below the quantile and not
+negative from its cell on.  Of its noise, cells up to i bear (1 - share) each and cells beyond bear share, so its
+half-width H(i) is theirs in quadrature.  The cell read off is the number of cells with D(i) < 0: noise that
+makes D cross zero several times is averaged.  The interval reaches from the first cell with D(i) >= -H(i) to
+the last with D(i - 1) <= H(i - 1): the true cell fulfils both with 95 % or more, for its own D is off by at
+most H.  Within a cell values are taken to lie evenly, and the interval has all of it.
+
+Cells that hold several values are cut once more (``Zoom`` to ``Read``): a second release counts the rows of one
+cell by even parts, and D goes on from where the cell begins.
+
+A minimum is where the count from below stands out of its noise (twice H); what lies below are too few rows
+to be told, and there is no interval.  Likewise a maximum.
+
+All here is post-processing of released tables: privacy does not depend on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sandbox.catalogue import Kind
+from sandbox.privacy.grid import Floats, Grid
+from sandbox.sql.expressions import Facts
+from sandbox.sql.relation import Field
+
+Ints = npt.NDArray[np.int64]
+
+CLEAR = 2.0
+"""An extreme stands where counts stand out by so many half-widths of their noise."""
+WIDER = 1.5
+"""Beyond the cell looked into, borders of the interval are those of the first histogram at so many half-widths."""
+ZOOMED = ("cell", "low", "high", "rate", "start", "width", "least", "most")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What is asked of a histogram: the value at ``share``, which at 0 and 1 of an ``extreme`` is one of few.
+
+    ``whole``: the answer is a whole number.  ``rounded``: the answer is a value that can occur.
+    """
+
+    share: Fraction
+    extreme: bool
+    whole: bool
+    rounded: bool
+
+    @property
+    def clear(self) -> float:
+        """How many half-widths the count must stand out by, from below or from above."""
+        if not self.extreme:
+            return 0.0
+        return CLEAR if self.share == 0 else -CLEAR
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the answer."""
+        return Kind.INTEGER if self.whole else Kind.DOUBLE
+
+
+@dataclass(frozen=True, slots=True)
+class Zoom:
+    """For each point, the cell to look into; beside the keys, ``ZOOMED`` columns for each point."""
+
+    grid: Grid
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """For each point its value and half-width.
+
+    ``source``: the release whose ``Zoom`` named the cell, and ``index`` the point among that one's; ``None``:
+    the histogram is of cells of single values."""
+
+    grid: Grid
+    points: tuple[Point, ...]
+    source: int | None = None
+    index: int = 0
+
+
+Face = Zoom | Read
+"""What the public table of a histogram release shows in its stead."""
+
+
+def face_fields(face: Face, keys: tuple[Field, ...]) -> tuple[Field, ...]:
+    """Fields of the table that is shown; ``keys``: those of the release."""
+    real = Facts(Kind.DOUBLE, True)
+    if isinstance(face, Zoom):
+        whole = Facts(Kind.INTEGER, False)
+        columns = (whole, *(real for _ in ZOOMED[1:]))
+        return (*keys[:-1], *(Field("", known) for _ in face.points for known in columns))
+    values = tuple(Field("", Facts(p.kind, True)) for p in face.points)
+    kept = keys[:-1] if face.source is None else keys[:-2]
+    return (*kept, *values, *(Field("", real, hidden=True) for _ in face.points))
+
+
+def shown(face: Face | None, raw: pa.Table, tables: Mapping[str, pa.Table]) -> pa.Table:
+    """The public table of a release, from its noisy one.  ``tables``: those shown before, by name."""
+    if face is None:
+        return raw
+    if isinstance(face, Zoom):
+        return _zoomed(face, raw)
+    return _single(face, raw) if face.source is None else _read(face, raw, tables[f"r{face.source}"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranks:
+    """By group and cell: D, and H, of one point."""
+
+    off: Floats
+    width: Floats
+
+    def cell(self, clear: float) -> Ints:
+        """The cell in which the point lies."""
+        return np.minimum((self.off < clear * self.width).sum(axis=1), self.off.shape[1] - 1)
+
+    def first(self, wider: float) -> Ints:
+        """The first cell in which it may lie; the number of cells if none."""
+        reached = self.off >= -wider * self.width - 1
+        return np.where(reached.any(axis=1), reached.argmax(axis=1), self.off.shape[1])
+
+    def last(self, wider: float) -> Ints:
+        """The last cell in which it may lie: the one after the last whose count is not clearly enough."""
+        open_ = self.off <= wider * self.width + 1
+        count = self.off.shape[1]
+        return np.where(open_.any(axis=1), count - open_[:, ::-1].argmax(axis=1), 0)
+
+
+def _counts(raw: pa.Table) -> tuple[list[pa.ChunkedArray], Floats, Floats]:
+    """The keys but the cell, counts by group and cell, and the squares of their half-widths."""
+    *keys, cell, count, width = raw.columns
+    cells = int(np.max(cell.to_numpy(), initial=-1)) + 1
+    if not cells:
+        return keys, np.zeros((0, 1)), np.zeros((0, 1))
+    counts = count.to_numpy().astype(np.float64).reshape(-1, cells)
+    widths = width.to_numpy().astype(np.float64).reshape(-1, cells)
+    first = pa.array(np.arange(len(counts)) * cells)
+    return [k.take(first) for k in keys], counts, np.square(widths)
+
+
+def _ranks(point: Point, counts: Floats, squares: Floats) -> _Ranks:
+    below, share = np.cumsum(counts, axis=1), float(point.share)
+    known = np.cumsum(squares, axis=1)
+    width = (1 - share) ** 2 * known + share**2 * (known[:, -1:] - known)
+    return _Ranks(below - share * below[:, -1:], np.sqrt(np.maximum(width, 0)))
+
+
+def _zoomed(face: Zoom, raw: pa.Table) -> pa.Table:
+    keys, counts, squares = _counts(raw)
+    borders, columns = face.grid.borders(), list[pa.Array]()
+    for point in face.points:
+        ranks = _ranks(point, counts, squares)
+        cell = ranks.cell(point.clear)
+        low, high = borders[cell], borders[cell + 1]
+        parts = face.grid.finer(low, high)
+        before = np.maximum(cell - 1, 0)
+        groups = np.arange(len(cell))
+        all_rows = counts.sum(axis=1) * float(point.share)
+        start = np.where(cell > 0, ranks.off[groups, before], -all_rows)
+        at_zero = float(point.share) * np.sqrt(squares.sum(axis=1))
+        width = np.where(cell > 0, ranks.width[groups, before], at_zero)
+        least = face.grid.first(borders[np.minimum(ranks.first(WIDER), len(borders) - 2)])
+        most = face.grid.last(borders[np.minimum(ranks.last(WIDER), len(borders) - 2) + 1])
+        rate = np.where(high > low, parts / np.maximum(high - low, 1e-300), 0.0)
+        # Where noise says that there are no rows there is nothing to look for: no row is above NaN.
+        some = counts.sum(axis=1) >= 1
+        low, high = np.where(some, low, np.nan), np.where(some, high, np.nan)
+        columns += [pa.array(cell), *map(pa.array, (low, high, rate, start, width, least, most))]
+    return _table(keys, columns)
+
+
+def _single(face: Read, raw: pa.Table) -> pa.Table:
+    keys, counts, squares = _counts(raw)
+    assert face.grid.step is not None
+    last = counts.shape[1] - 1
+    values, widths = list[pa.Array](), list[pa.Array]()
+    for point in face.points:
+        ranks = _ranks(point, counts, squares)
+        value = _at(face.grid, ranks.cell(point.clear))
+        least, most = (_at(face.grid, np.minimum(c, last)) for c in (ranks.first(1), ranks.last(1)))
+        some = counts.sum(axis=1) >= 1
+        _append(values, widths, point, value, least, most, some)
+    return _table(keys, values + widths)
+
+
+def _at(grid: Grid, cell: Ints) -> Floats:
+    return grid.nearest(float(grid.low) + cell * float(grid.step or 1))
+
+
+def _append(
+    values: list[pa.Array],
+    widths: list[pa.Array],
+    point: Point,
+    value: Floats,
+    least: Floats,
+    most: Floats,
+    some: npt.NDArray[np.bool_],
+) -> None:
+    """One point's column and its half-widths: NULL where noise says that there are no rows."""
+    width = np.maximum(np.maximum(value - least, most - value), 0.0)
+    if point.extreme:
+        width = np.full(len(value), np.inf)
+    kind = pa.int64() if point.whole else pa.float64()
+    shown_ = np.rint(value).astype(np.int64) if point.whole else value
+    values.append(pa.array(shown_, kind, mask=~some))
+    widths.append(pa.array(np.where(some, width, np.inf), pa.float64()))
+
+
+def _read(face: Read, raw: pa.Table, zoomed: pa.Table) -> pa.Table:
+    """Values within the cells looked into.
+
+    Where a kept histogram was of another cell than now asked for, the cell's middle with all of what the
+    first histogram leaves open.
+    """
+    (point,), grid = face.points, face.grid
+    named, counts, squares = _counts(raw if zoomed.num_rows else raw.slice(0, 0))
+    *keys, cells = named
+    rows, same = _matched(keys, cells, zoomed, face)
+    first = len(keys) + face.index * len(ZOOMED)
+    low, high, rate, start, before, least, most = (
+        zoomed.column(first + i).to_numpy().astype(np.float64)[rows] for i in range(1, len(ZOOMED))
+    )
+    some = ~np.isnan(low) & (rows >= 0)
+    low, high = np.where(some, low, 0.0), np.where(some, high, 0.0)
+    below, known = np.cumsum(counts, axis=1), np.cumsum(squares, axis=1)
+    ranks = _Ranks(start[:, None] + below, np.sqrt(before[:, None] ** 2 + known))
+    parts = np.maximum(np.rint((high - low) * rate), 1).astype(np.int64)
+    inside = np.minimum(ranks.cell(point.clear), parts - 1)
+    size = (high - low) / parts
+    value = _within(grid, point, ranks, counts, inside, low, size)
+    one, two = ranks.first(1), ranks.last(1)
+    begins = start >= -before - 1  # the point may lie before the cell
+    ends = ranks.off[:, -1] <= ranks.width[:, -1] + 1  # or beyond it
+    lower = np.where(begins | (one >= parts), least, grid.first(low + np.minimum(one, parts - 1) * size))
+    upper = np.where(ends, most, grid.last(low + (np.minimum(two, parts - 1) + 1) * size))
+    lower, upper = np.maximum(lower, least), np.minimum(upper, most)
+    middle = grid.nearest((low + high) / 2)
+    value, lower, upper = (
+        np.where(same, a, b) for a, b in ((value, middle), (lower, least), (upper, most))
+    )
+    values, widths = list[pa.Array](), list[pa.Array]()
+    _append(values, widths, point, np.where(some, value, 0.0), lower, upper, some)
+    return _table(keys, values + widths)
+
+
+def _within(
+    grid: Grid, point: Point, ranks: _Ranks, counts: Floats, inside: Ints, low: Floats, size: Floats
+) -> Floats:
+    """The value in part ``inside`` of a cell, by how far into its rows the point lies."""
+    groups = np.arange(len(inside))
+    least, most = grid.first(low + inside * size), grid.last(low + (inside + 1) * size)
+    held = counts[groups, inside] if len(inside) else np.zeros(0)
+    missing = point.clear * ranks.width[groups, inside] - (ranks.off[groups, inside] - held)
+    part = np.where(held > 0, np.clip(missing / np.maximum(held, 1e-9), 0, 1), 0.5)
+    value = least + part * np.maximum(most - least, 0)
+    return grid.nearest(value) if point.rounded else value
+
+
+def _matched(
+    keys: list[pa.ChunkedArray], cells: pa.ChunkedArray, zoomed: pa.Table, face: Read
+) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """The row of ``zoomed`` of each group (-1: none), and whether the cell is the one named there."""
+    width = len(keys)
+    named = list(zip(*(zoomed.column(i).to_pylist() for i in range(width)), strict=True)) if width else [()]
+    place = {key: i for i, key in enumerate(named)}
+    asked = list(zip(*(k.to_pylist() for k in keys), strict=True)) if width else [()] * len(cells)
+    rows = np.array([place.get(key, -1) for key in asked], dtype=np.int64)
+    looked = zoomed.column(width + face.index * len(ZOOMED)).to_numpy()
+    found = looked[rows] == cells.to_numpy() if len(rows) else np.zeros(0, dtype=np.bool_)
+    return rows, found & (rows >= 0)
+
+
+def _table(keys: list[pa.ChunkedArray], columns: list[pa.Array]) -> pa.Table:
+    made = [*(k.combine_chunks() for k in keys), *columns]
+    return pa.Table.from_arrays(made, names=[f"c{i}" for i in range(len(made))])
