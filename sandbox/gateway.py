@@ -20,7 +20,7 @@ from sandbox.context import Context, Store
 from sandbox.engine.duckdb_engine import DuckDBEngine
 from sandbox.engine.twin import Twin
 from sandbox.errors import Code, Refusal, refuse
-from sandbox.home import Home
+from sandbox.home import Home, Worker
 from sandbox.model import Answer, Balance, Explained, Person, Refused, Request
 from sandbox.policy.documents import Budget, Dataset, Documents, DpGuard, Grant
 from sandbox.policy.effective import effective
@@ -249,7 +249,7 @@ class Gateway:
         sources = _sources(catalogue, snapshots, exact=exact)
         engine = DuckDBEngine(
             sources,
-            held=_held(sources, worker.memory_mb << 20) if exact else (),
+            held=_held(sources, snapshots, worker) if exact else (),
             memory_mb=worker.memory_mb,
             threads=worker.threads,
             timeout_s=worker.timeout_s,
@@ -311,13 +311,16 @@ def _sources(
     return sources
 
 
-def _held(sources: dict[str, tuple[Path, ...]], memory: int) -> list[str]:
-    """The sources that a worker of so many bytes keeps in memory: the smallest first, an eighth in all.
+def _held(
+    sources: dict[str, tuple[Path, ...]], snapshots: tuple[Snapshot, ...], worker: Worker
+) -> tuple[str, ...]:
+    """The sources that a worker keeps in memory: the smallest first, together an eighth of what it has.
 
     Parquet is taken to hold a tenth of what it becomes.  Where that is wrong the worker's own limit holds.
     """
-    sizes = {source: 10 * sum(file.stat().st_size for file in files) for source, files in sources.items()}
+    bytes_of = {s.directory / file.path: file.bytes for s in snapshots for file in s.manifest.files}
+    sizes = {source: 10 * sum(bytes_of[file] for file in files) for source, files in sources.items()}
     order = sorted(sizes, key=sizes.__getitem__)
-    return [
-        s for s, total in zip(order, accumulate(sizes[s] for s in order), strict=True) if total <= memory // 8
-    ]
+    totals = accumulate(sizes[source] for source in order)
+    room = (worker.memory_mb << 20) // 8
+    return tuple(source for source, total in zip(order, totals, strict=True) if total <= room)

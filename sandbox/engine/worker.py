@@ -64,9 +64,8 @@ class _Database:
         self._schemas = frozenset({RELEASED, *(source.split(".", 1)[0].lower() for source in sources)})
         for statement in _schemas(sources):
             self._connection.execute(statement)
-        held = [
-            self._hold(s, f) if s in configuration["held"] else self._view(s, f) for s, f in sources.items()
-        ]
+        hold: Sequence[str] = configuration["held"]
+        held = [(self._hold if s in hold else self._view)(s, files) for s, files in sources.items()]
         for setting in LOCK:
             self._connection.execute(f"SET {setting}")
         self._in_memory = all(held)
@@ -93,7 +92,7 @@ class _Database:
         self._check(sql)
         self._connection.begin()
         try:
-            if self._in_memory and not tables:
+            if self._in_memory and not tables and len(sql) <= _REMEMBERED:
                 return written(self._again(sql))
             for name, body in tables.items():
                 self._take(name, body)
@@ -116,11 +115,8 @@ class _Database:
             name = f"q{next(self._numbers)}"
             self._connection.execute(f"PREPARE {name} AS {sql}")
             for forgotten in self._prepared.put(sql, name, len(sql)):
-                if forgotten != name:
-                    self._connection.execute(f"DEALLOCATE {forgotten}")
-        with warnings.catch_warnings(
-            action="ignore"
-        ):  # that rows are copied once more, which few rows may be
+                self._connection.execute(f"DEALLOCATE {forgotten}")
+        with warnings.catch_warnings(action="ignore"):  # of one more copy of rows that are few
             return self._connection.execute(f"EXECUTE {name}").to_arrow_table()
 
     def _hold(self, source: str, files: Sequence[str]) -> bool:

@@ -53,6 +53,7 @@ _HEAVY_RATIO: Final = 0.6  # Pareto index 1.5
 _HIDDEN_RATIO: Final = 0.5  # Pareto index 2: a finite variance
 _ENDED: Final = 0.05  # a tail ends where fewer units than this are expected beyond
 _RARE: Final = 0.1  # likewise in one cell, where the counts are upper estimates already
+_LEFT: Final = 0.3  # of the likely excess, where values are corrected: cells differ, and estimates err
 _SEEN: Final = 2.0  # half-widths that a bin must reach beside a neighbour, ...
 _SEEN_ALONE: Final = 3.0  # ... or alone, since one among many bins may be high by chance
 _NEIGHBOUR: Final = 0.5
@@ -97,14 +98,17 @@ def choose(
     *,
     declared: int | None = None,
     share: float = 1.0,
+    corrected: bool = False,
+    whole: bool = True,
 ) -> Cap:
     """The cap among ``bins`` (see ``bins.edges``) with the least noise half-width plus expected excess.
 
     ``noisy_counts``: units per bin, with noise; one more may follow, of units beyond the last edge.
     ``histogram_half_width``: 95 % half-width of one bin's noise.  ``half_width_of(c)``: 95 % half-width of
     the answer's noise at cap c.  ``declared``: the largest norm expected (none: the last edge).
-    ``share``: the part of the sum that stands in the cell whose error is to be least.  Ties go to the
-    smaller cap.  ``ValueError`` if the shapes differ, the edges do not rise, or the half-width is not positive.
+    ``share``: the part of the sum that stands in the cell whose error is to be least.  ``corrected``: values
+    of cells will be raised by what clipping likely removed (``clipping``), which leaves a part of it.
+    ``whole``: norms are whole numbers.  Ties go to the smaller cap.  ``ValueError`` if the shapes differ, the edges do not rise, or the half-width is not positive.
     """
     counts, beyond = _checked(bins, noisy_counts, histogram_half_width)
     deviation = histogram_half_width / _DEVIATIONS
@@ -114,7 +118,8 @@ def choose(
     end = len(bins) if top >= end else end
     around = counts[:end]
     likely, stated = _tails(counts[top], around[top + 1 :], deviation)
-    model = _Model(bins, counts[: top + 1], likely, stated, deviation)
+    left = _LEFT if corrected else 1.0
+    model = _Model(bins, counts[: top + 1], likely, stated, deviation, left, 1 if whole else 0)
     candidates = range(min(top + 1 + max(len(model.expected), len(model.stated)), len(bins)))
     chosen = min(candidates, key=lambda i: half_width_of(bins[i]) + model.typical(i, share))
     if beyond > _SEEN_ALONE * histogram_half_width:
@@ -122,9 +127,7 @@ def choose(
     return model.cap(chosen, visible=found >= 0)
 
 
-def _believed(
-    bins: tuple[int, ...], counts: Sequence[int], declared: int | None, deviation: float
-) -> int:
+def _believed(bins: tuple[int, ...], counts: Sequence[int], declared: int | None, deviation: float) -> int:
     """How many bins a tail may fill: to the declared norm, unless a tail is seen to go on."""
     end = len(bins) if declared is None else sum(1 for e in bins if e < declared) + 1
     if end >= len(bins):
@@ -135,13 +138,18 @@ def _believed(
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """Units by bin: ``seen`` with noise of ``deviation``, then tails as expected and as stated."""
+    """Units by bin: ``seen`` with noise of ``deviation``, then tails as expected and as stated.
+
+    ``left``: the part of the likely excess that counts as error.  ``step``: between norms (0: none).
+    """
 
     bins: tuple[int, ...]
     seen: Sequence[int]
     expected: Tail
     stated: Tail
     deviation: float
+    left: float = 1.0
+    step: int = 1
 
     def cap(self, i: int, *, visible: bool) -> Cap:
         """All that is known of the cap at edge ``i``."""
@@ -168,7 +176,7 @@ class _Model:
         return tuple(Lost(self.bins[b] - self.bins[i], *pairs[b]) for b in range(i + 1, len(pairs)))
 
     def middle(self, b: int) -> float:
-        """The mean of a bin of whole norms, if their density is straight through its neighbours."""
+        """The mean of a bin's norms, if their density is straight through its neighbours."""
         if b == 0:
             return 1.0
         centre, width = self._centre(b), self.bins[b] - self.bins[b - 1]
@@ -176,11 +184,11 @@ class _Model:
             return centre
         below, here, above = (self.seen[i] / self._width(i) for i in (b - 1, b, b + 1))
         slope = (above - below) / (self._centre(b + 1) - self._centre(b - 1))
-        moved = slope * (width * width - 1) / (12 * here)
+        moved = slope * (width * width - self.step) / (12 * here)
         return centre + max(-width / 6, min(width / 6, moved))
 
     def _centre(self, b: int) -> float:
-        return (self.bins[b - 1] + 1 + self.bins[b]) / 2 if b else 1.0
+        return (self.bins[b - 1] + self.step + self.bins[b]) / 2 if b else 1.0
 
     def _width(self, b: int) -> int:
         return self.bins[b] - (self.bins[b - 1] if b else 0)
@@ -196,7 +204,7 @@ class _Model:
         if share == 1:
             return max(0.0, math.fsum(x.each * x.likely for x in lost))
         mean, variance = borne([(x.each, x.likely) for x in lost], share)
-        return mean + math.sqrt(variance)
+        return self.left * mean + math.sqrt(variance)
 
 
 def borne(lost: Sequence[tuple[float, float]], share: float) -> tuple[float, float]:
@@ -252,7 +260,7 @@ def _tails(top: int, beyond: Sequence[int], deviation: float) -> tuple[Tail, Tai
 
 
 def _fitted(top: int, beyond: Sequence[int], deviation: float) -> tuple[Sequence[int], int]:
-    """The counts to which a tail is fitted, and at which the tail begins: the top too, if one tail fits all."""
+    """The counts to which a tail is fitted, and where it begins: the top too, if one tail fits all."""
     alone, joined = (min(_misfit(c, r) for r in _RATIOS) for c in (beyond, [top, *beyond]))
     return ([top, *beyond], 1) if joined <= alone + _REJECTED * deviation**2 else (beyond, 0)
 

@@ -38,6 +38,8 @@ CLEAR = 2.0
 """An extreme stands where counts stand out by so many half-widths of their noise."""
 WIDER = 1.5
 """Beyond the cell looked into, borders of the interval are those of the first histogram at so many half-widths."""
+UNKNOWN = 1e15
+"""Stands for a half-width that is not known: wider than any count."""
 ZOOMED = ("cell", "low", "high", "rate", "start", "width", "least", "most")
 
 
@@ -142,7 +144,7 @@ def _counts(raw: pa.Table) -> tuple[list[pa.ChunkedArray], Floats, Floats]:
     if not cells:
         return keys, np.zeros((0, 1)), np.zeros((0, 1))
     counts = count.to_numpy().astype(np.float64).reshape(-1, cells)
-    widths = width.to_numpy().astype(np.float64).reshape(-1, cells)
+    widths = np.minimum(width.to_numpy(), UNKNOWN).astype(np.float64).reshape(-1, cells)
     first = pa.array(np.arange(len(counts)) * cells)
     return [k.take(first) for k in keys], counts, np.square(widths)
 

@@ -58,13 +58,8 @@ class Grid:
         """Cells by unit of the scale."""
         return self.cells / (self.scaled(float(self.high)) - self.scaled(float(self.low)))
 
-    def clamped(self, value: Expr) -> Expr:
-        """The value as a real number within the range."""
-        return Call("clamp", (Cast(value, Kind.DOUBLE), _real(self.low), _real(self.high)))
-
-    def cell(self, value: Expr) -> Expr:
-        """The number of the cell of a value: from 0, whole."""
-        x = self.clamped(value)
+    def cell(self, x: Expr) -> Expr:
+        """The number of the cell of a real number: from 0, whole.  What is out of range is at the end."""
         if self.single:
             assert self.step is not None
             place: Expr = Call("add", (Call("div", (_minus(x, self.low), _real(self.step))), _real(0.5)))

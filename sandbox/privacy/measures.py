@@ -15,7 +15,9 @@ FINE_STEPS = 10**7
 ONE = Fraction(1)
 SMALL = 8
 EXCEEDED = 2**12
-"""How many times the declared norm a search looks at."""
+"""How many times the declared norm a search looks at, ..."""
+FAR = 2**38
+"""... up to this, since norms over groups are summed in steps of 2^-39 of the largest (``statements``)."""
 
 
 def measure(base: Base, below: Relation, bounding: Bounding, rows: int | None, groups: int | None) -> Measure:
@@ -28,19 +30,19 @@ def measure(base: Base, below: Relation, bounding: Bounding, rows: int | None, g
         return _sum(base, below, bounding, rows)
     most = min(_most(base, bounding, rows, groups), LARGEST_CAP)
     search = _search(base, bounding, most)
-    return Measure(base.what, None, base.where, Fraction(0), ONE, ONE, _upper(most, search), search, most)
+    return Measure(base.what, base.value, base.where, Fraction(0), ONE, ONE, _upper(most, search), search, most)
 
 
 def _upper(declared: int, search: bool) -> int:
     """A search looks further than what is declared, and so finds where that is exceeded."""
-    return min(declared * EXCEEDED, LARGEST_CAP) if search else declared
+    return max(min(declared * EXCEEDED, FAR), declared) if search else declared
 
 
 def _most(base: Base, bounding: Bounding, rows: int | None, groups: int | None) -> int:
     if bounding is Bounding.ROW:
         return 1
     expected = rows if rows is not None else 2**30
-    if base.what is What.ROWS:
+    if base.what in (What.ROWS, What.DISTINCT):
         return expected
     if bounding is Bounding.UNIT:
         return 1

@@ -13,19 +13,23 @@ from sandbox.catalogue import Kind, Range
 from sandbox.errors import Code, refuse
 from sandbox.policy.documents import Budget, DpGuard
 from sandbox.privacy.accounting import Cost, Measure, measure_of, query_cost
-from sandbox.privacy.desugar import Desugared, desugar
+from sandbox.privacy.desugar import Base, Desugared, desugar, names_unit
+from sandbox.privacy.faces import Face, face_fields
 from sandbox.privacy.groups import MOST_LISTED, Groups, groups, key
 from sandbox.privacy.measures import measure
-from sandbox.privacy.release import Bounding, Key, Release, Selection, What
+from sandbox.privacy.release import Bounding, Key, Listing, Release, Selection, What
 from sandbox.privacy.release import Measure as ReleasedMeasure
+from sandbox.privacy.sides import Frame, aside, joined, sides
 from sandbox.sql.canonical import canonical, fingerprint
-from sandbox.sql.expressions import Col, Expr, Facts, columns, remap
+from sandbox.sql.expressions import Agg, Call, Col, Expr, Facts, Literal, columns, remap
+from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import (
     Aggregate,
     Field,
     Project,
     Relation,
     Released,
+    facts,
     inputs,
     is_release,
     releases,
@@ -61,7 +65,7 @@ class Plan:
     @property
     def identity(self) -> str:
         """Hash of the whole plan."""
-        ids = ",".join(f"{p.release.identity}:{p.nano}" for p in self.priced)
+        ids = ",".join(f"{p.release.shown}:{p.nano}" for p in self.priced)
         return fingerprint(f"{ids}|{canonical(self.post)}")
 
 
@@ -82,7 +86,7 @@ def plan(relation: Relation, guard: DpGuard, epsilon: Fraction) -> Plan:
     if any(node.privacy is not None for node in walk(post)):
         # ``authorize`` has said so already; that no row leaves must not hang on it.
         raise refuse(Code.RAW_OUTPUT, "SELECT", "aggregate", "请先聚合")
-    priced = _price(planner.built, cost)
+    priced = _price(planner.releases, cost)
     return Plan(priced, post, measure_kind, epsilon, _accounts(priced, cost))
 
 
@@ -119,7 +123,7 @@ class _Planner:
     def __init__(self, guard: DpGuard, measure_kind: Measure) -> None:
         self.guard = guard
         self.measure_kind = measure_kind
-        self.built: list[Release] = []
+        self.releases: list[Release] = []
         self.replacements: dict[Relation, Relation] = {}
 
     def above(self, relation: Relation) -> Relation:
@@ -138,19 +142,75 @@ class _Planner:
         names = [f.name for f in node.fields]
         keys = tuple(key(n, k, below) for n, k in zip(names, node.keys, strict=False))
         known = groups(keys, below)
-        parts = desugar(node.aggs, below)
+        apart = [a for a in node.aggs if aside(a, a.arg is not None and names_unit(a.arg, below))]
         bounding = _bounding(below, keys)
+        parts = desugar([a for a in node.aggs if a not in apart], below, fixed=bounding is Bounding.ROW)
         selection = self._selection(known, bounding)
+        frame = Frame(below, keys, known.listing if selection is None else None, known.most)
+        main: Relation | None = None
+        if parts.bases or selection is not None or not apart:
+            release = self._release(frame, parts.bases, bounding, selection)
+            main = _computed(release, parts)
+            if selection is not None:
+                frame = replace(frame, listing=_listing(release), most=None)
+        self.replacements[node] = self._assembled(node, main, parts, apart, frame)
+
+    def _assembled(
+        self, node: Aggregate, main: Relation | None, parts: Desugared, apart: list[Agg], frame: Frame
+    ) -> Relation:
+        """The aggregate's public face: main and side releases joined, projected to the fields of the node."""
+        width = len(frame.keys)
+        places: dict[Agg, int] = {}
+        if apart:
+            main, places = joined(main, frame.keys, sides(apart, frame, self))
+        assert main is not None
+        plain, outputs = iter(parts.outputs), list[Expr]()
+        for agg in node.aggs:
+            if agg in places:
+                outputs.append(_within_domain(agg, Col(places[agg]), frame.below))
+            else:
+                outputs.append(remap(next(plain), lambda i: i + width))
+        return Project(main, (*(Col(i) for i in range(width)), *outputs), node.fields, None)
+
+    def built(self, frame: Frame, base: Base, face: Face | None) -> Release:
+        """A release of one measure, for ``sides``."""
+        return self._release(frame, (base,), _bounding(frame.below, frame.keys), None, face)
+
+    def public(self, release: Release) -> Released:
+        """The public table of a release, for ``sides``."""
+        return Released(release.number, shown_fields(release))
+
+    def _release(
+        self,
+        frame: Frame,
+        bases: tuple[Base, ...],
+        bounding: Bounding,
+        selection: Selection | None,
+        face: Face | None = None,
+    ) -> Release:
+        privacy = frame.below.privacy
+        assert privacy is not None
         rows = 1 if bounding is Bounding.ROW else privacy.rows
-        measures = tuple(measure(b, below, bounding, rows, known.most) for b in parts.bases)
-        depends = tuple(self.built[n.number].identity for n in walk(below) if isinstance(n, Released))
-        number = len(self.built)
-        listing = known.listing if selection is None else None
-        release = Release(
-            number, below, keys, measures, bounding, selection, privacy.scope, privacy.kind, depends, listing
+        measures = tuple(measure(b, frame.below, bounding, rows, frame.most) for b in bases)
+        read = [frame.below] if frame.listing is None else [frame.below, frame.listing.relation]
+        depends = tuple(
+            self.releases[n.number].shown for r in read for n in walk(r) if isinstance(n, Released)
         )
-        self.built.append(release)
-        self.replacements[node] = _public(node, release, parts)
+        release = Release(
+            len(self.releases),
+            frame.below,
+            frame.keys,
+            measures,
+            bounding,
+            selection,
+            privacy.scope,
+            privacy.kind,
+            depends,
+            frame.listing,
+            face,
+        )
+        self.releases.append(release)
+        return release
 
     def _selection(self, known: Groups, bounding: Bounding) -> Selection | None:
         size, keys = known.most, known.keys
@@ -195,14 +255,38 @@ def measure_facts(part: ReleasedMeasure) -> Facts:
     return Facts(Kind.INTEGER, False, Range(Fraction(-(2**53)), Fraction(2**53)), ONE)
 
 
-def _public(node: Aggregate, release: Release, parts: Desugared) -> Relation:
-    """The aggregate's public face: a projection of the released table to the fields of the node."""
-    table = Released(release.number, released_fields(release))
+def shown_fields(release: Release) -> tuple[Field, ...]:
+    """Fields of the public table: those of the released one, or of what it says."""
+    fields = released_fields(release)
+    return fields if release.face is None else face_fields(release.face, fields[: len(release.keys)])
+
+
+def _computed(release: Release, parts: Desugared) -> Relation:
+    """The released table: keys, sums, and what is computed of the sums first."""
+    table = Released(release.number, shown_fields(release))
     width = len(release.keys)
-    outputs = [_moved(e, width) for e in parts.outputs]
-    exprs: tuple[Expr, ...] = (*(Col(i) for i in range(width)), *outputs)
-    return Project(table, exprs, node.fields, None)
+    count = width + len(parts.bases)
+    if not parts.steps:
+        return table
+    steps = [remap(e, lambda i: i + width) for e in parts.steps]
+    exprs: tuple[Expr, ...] = (*(Col(i) for i in range(count)), *steps)
+    known = facts(table)
+    fields = (*table.fields[:count], *(Field("", facts_of(e, known)) for e in steps))
+    return Project(table, exprs, fields, None)
 
 
-def _moved(expr: Expr, by: int) -> Expr:
-    return remap(expr, lambda i: i + by)
+def _listing(release: Release) -> Listing:
+    """The groups of a release that selected them."""
+    table = Released(release.number, shown_fields(release))
+    places = tuple(range(len(release.keys)))
+    shown = Project(table, tuple(Col(i) for i in places), table.fields[: len(places)], None)
+    return Listing(shown, places, MOST_GROUPS)
+
+
+def _within_domain(agg: Agg, value: Expr, below: Relation) -> Expr:
+    """Distinct values are no more than a column can have."""
+    assert agg.arg is not None
+    domain = facts_of(agg.arg, facts(below)).domain
+    if not agg.distinct or domain is None:
+        return value
+    return Call("least", (value, Literal(len(domain), Kind.INTEGER)))

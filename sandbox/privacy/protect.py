@@ -6,7 +6,6 @@ vector draw a column, and are forgotten; nothing else leaves.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sandbox.privacy.accounting import Measure as Accounting
 from sandbox.privacy.caps import Cap, choose
 from sandbox.privacy.clipping import NEAR, Width, corrected
 from sandbox.privacy.plan import Priced, released_fields
-from sandbox.privacy.release import Measure, Release, What
+from sandbox.privacy.release import Bounding, Measure, Release, What
 from sandbox.privacy.spend import (
     Spend,
     half_width,
@@ -32,6 +32,10 @@ Floats = npt.NDArray[np.float64]
 
 LARGEST_COUNT = 2**53
 """Noisy counts are clamped here, as their facts promise (``plan.measure_facts``)."""
+
+
+ABOVE = 4.0
+"""How many times the threshold's units a selected cell typically holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ def _cap(found: Tally, parts: Spend, j: int) -> Cap:
         _width_at(found.release, parts, j),
         declared=measure.declared,
         share=_share(found, parts, sum(noisy)),
+        corrected=measure.sign != 0,
+        whole=found.release.bounding is not Bounding.PAIRS or parts.measure is Accounting.PURE,
     )
     return cap if cap.visible else Cap(expected_cap(measure))
 
@@ -75,19 +81,24 @@ def _cap(found: Tally, parts: Spend, j: int) -> Cap:
 def _share(found: Tally, parts: Spend, units: int) -> float:
     """The part of a whole that a typical cell holds, from public facts and the noisy number of units.
 
-    Cells differ in size, often by Zipf's law.  Declared ones hold an average share or more, selected ones the
-    threshold's share or more, up to all: the middle is taken, on a scale of ratios.
+    Cells differ in size, often by Zipf's law, so most are small: of declared ones the average is taken, of
+    selected ones one that holds ``ABOVE`` times as many units as it must.
     """
     release = found.release
     if release.selection is None:
-        return 1 / math.sqrt(max(int(found.keys.num_rows), 1))
+        return 1 / max(int(found.keys.num_rows), 1)
     fewest = release.selection.units + selection_noise(parts, release).half_width()
-    return math.sqrt(min(1.0, fewest / max(units, 1)))
+    return min(1.0, ABOVE * fewest / max(units, 1))
 
 
 def _width_at(release: Release, parts: Spend, j: int) -> Callable[[int], float]:
-    """The half-width of measure ``j``'s noise as a function of its cap, in steps of its scale."""
-    return lambda cap: half_width(release, parts, j, cap)
+    """The half-width of measure ``j``'s noise as a function of its cap, in steps of its scale.
+
+    It is proportional to the cap, but for rounding: good enough to choose by, and built once.
+    """
+    top = found_edges(release.measures[j])[-1]
+    each = half_width(release, parts, j, top) / top
+    return lambda cap: each * cap
 
 
 def protect(priced: Priced, parts: Spend, limits: Bounds, found: Tally) -> pa.Table:
@@ -126,9 +137,7 @@ def _measure(
     drawn = noise(release, parts, j, cap.value).draw(totals)
     amounts = np.array(drawn, dtype=np.float64) / (1 << fine_bits(release, cap.value))
     both = Width(*(half_width(release, parts, j, cap.value, c) for c in (0.95, NEAR)))
-    amounts, widths = corrected(
-        amounts, cap, both, sign=release.measures[j].sign, alone=not release.keys
-    )
+    amounts, widths = corrected(amounts, cap, both, sign=release.measures[j].sign, alone=not release.keys)
     scale = float(release.measures[j].scale)
     return amounts, widths * scale + _rounding(release, j, cap)
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from sandbox.catalogue import Scalar
+from sandbox.privacy.faces import Face
 from sandbox.sql.canonical import canonical, canonical_expr, fingerprint
 from sandbox.sql.expressions import Expr, Facts
 from sandbox.sql.relation import Relation
@@ -35,6 +36,7 @@ class What(StrEnum):
     ROWS = "rows"
     UNITS = "units"
     SUM = "sum"
+    DISTINCT = "distinct"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,11 @@ class Measure:
 
     @property
     def sign(self) -> int:
-        """1 if no row can count below zero, -1 if none above, else 0."""
+        """1 if no row can count below zero, -1 if none above, else 0: then what clipping removed is not added.
+
+        Nor is it to distinct values: what one unit's bound leaves out others may bring."""
+        if self.what is What.DISTINCT:
+            return 0
         return 1 if self.low >= 0 else -1 if self.high <= 0 else 0
 
     @property
@@ -115,6 +121,12 @@ class Release:
     unit_kind: str
     depends: tuple[str, ...] = ()
     listing: Listing | None = None
+    face: Face | None = None
+
+    @property
+    def shown(self) -> str:
+        """The hash of its public table, which may say more or less than what is kept (``faces``)."""
+        return self.identity if self.face is None else fingerprint(f"{self.identity}|{self.face}")
 
     @property
     def identity(self) -> str:

@@ -20,7 +20,7 @@ from sandbox.privacy.grid import CELLS, Grid, cells_for, grid, zoomed_cell
 from sandbox.privacy.release import Key, Listing, Release, What
 from sandbox.sql.aggregates import EXTREMES, QUANTILES
 from sandbox.sql.build import clamp_values, filter_, join
-from sandbox.sql.expressions import TRUE, Agg, Call, Col, Expr, Facts, Literal, conjunction
+from sandbox.sql.expressions import TRUE, Agg, Call, Cast, Col, Expr, Facts, Literal, conjunction
 from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import Field, Join, Project, Relation, Released, facts
 
@@ -85,11 +85,13 @@ def _quantiles(members: tuple[Agg, ...], frame: Frame, builder: Builder) -> dict
     agg = members[0]
     assert agg.arg is not None
     value = clamp_values(agg.arg, frame.below.fields)
-    cut = grid(facts_of(value, facts(frame.below)), agg.name, cells_for(frame.most, MOST_CELLS))
-    points = {m: _point(m, facts_of(value, facts(frame.below))) for m in members}
+    known = facts_of(value, facts(frame.below))
+    cut = grid(known, agg.name, cells_for(frame.most, MOST_CELLS))
+    points = {m: _point(m, known) for m in members}
     asked = tuple(dict.fromkeys(points.values()))
     rows = filter_(frame.below, present(agg, frame.below) or TRUE)
     frame = replace(frame, below=rows)
+    value = Cast(value, Kind.DOUBLE) if known.kind is Kind.INTEGER else value
     cells = _numbered(cut.cell(value), frame.below, cut.cells)
     counted = replace(frame, keys=(*frame.keys, cells))
     if cut.single:
@@ -121,22 +123,20 @@ def _zoomed(frame: Frame, value: Expr, zoom: Released, face: Read, builder: Buil
     width, count = len(frame.below.fields), len(frame.keys)
     # After the keys, by point: cell, low, high, rate, ... (``faces.ZOOMED``).
     cell, low, high, rate = (width + count + face.index * _EACH + i for i in range(4))
-    x = face.grid.clamped(value)
     same = [_same(k, Col(width + i), frame.below) for i, k in enumerate(frame.keys)]
-    within = [Call("ge", (x, Col(low))), Call("lt", (x, Col(high)))]
+    within = [Call("ge", (value, Col(low))), Call("lt", (value, Col(high)))]
     joined = join("inner", frame.below, zoom, conjunction((*same, *within)))
     assert isinstance(joined, Join)
     # The zoomed table has one row for each group (``faces``), so no row is met twice.
     below = replace(joined, privacy=frame.below.privacy)
-    parts = zoomed_cell(x, Col(low), Col(rate), face.grid.cells)
+    parts = zoomed_cell(value, Col(low), Col(rate), face.grid.cells)
     looked = Key("", Col(cell), below.fields[cell].facts, None)
     keys = (*frame.keys, looked, _numbered(parts, below, face.grid.cells))
     places = tuple(range(count + 1))
     shown = tuple(Col(i) for i in (*range(count), cell - width))
     listed = Project(zoom, shown, tuple(zoom.fields[c.index] for c in shown), None)
     listing = Listing(listed, places, frame.most or MOST_CELLS)
-    most = None if frame.most is None else frame.most
-    made = builder.built(Frame(below, keys, listing, most), Base(What.ROWS), face)
+    made = builder.built(Frame(below, keys, listing, frame.most), Base(What.ROWS), face)
     return builder.public(made)
 
 

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 
 from sandbox.privacy.bins import bin_sql
 from sandbox.privacy.condensed import condensed
+from sandbox.privacy.distinct import distinct_sql
 from sandbox.privacy.release import Bounding, Measure, Release, What
 from sandbox.sql.compile import compile_expr, compile_relation, plain_zero
 from sandbox.sql.facts import facts_of
@@ -46,6 +47,9 @@ LARGEST_SUM = 2**62
 
 def tally_sql(release: Release, *, laplace: bool) -> str:
     """The statement described above."""
+    counted = distinct_sql(release)
+    if counted is not None:
+        return counted
     rows = _rows_sql(release)
     if release.bounding is Bounding.PAIRS:
         return _pairs_sql(release, rows, laplace=laplace)

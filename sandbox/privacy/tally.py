@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from sandbox.catalogue import Kind
 from sandbox.privacy.bins import edges, place
-from sandbox.privacy.release import Bounding, Listing, Measure, Release
+from sandbox.privacy.release import Bounding, Listing, Measure, Release, What
 from sandbox.privacy.statements import UNIT_LENGTH, presence_measure
 
 Ints = npt.NDArray[np.int64]
@@ -175,7 +175,8 @@ def _histogram(release: Release, j: int, found: pa.Table, part: Ints) -> tuple[i
     measure = release.measures[j]
     if not measure.search:
         return ()
-    own = part == (-j - 1 if release.bounding is Bounding.PAIRS else j + 1)
+    apart = release.bounding is Bounding.PAIRS or measure.what is What.DISTINCT
+    own = part == (-j - 1 if apart else j + 1)
     places = _places(measure, _ints(found, "b")[own])
     counts = np.zeros(len(found_edges(measure)) + 1, dtype=np.int64)
     np.add.at(counts, places, _ints(found, "z")[own])

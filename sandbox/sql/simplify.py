@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sandbox.sql.build import aggregate, distinct, filter_, join, order, semi_join, set_op, window
+from sandbox.sql.build import aggregate, distinct, join, order, semi_join, set_op, window
 from sandbox.sql.expressions import (
     Col,
     Expr,
     Facts,
-    conjunction,
-    conjuncts,
     map_agg,
     map_win,
     remap,
     substitute,
 )
 from sandbox.sql.facts import facts_of
+from sandbox.sql.inner import arranged, gathered
 from sandbox.sql.prune import prune
 from sandbox.sql.relation import (
     Aggregate,
@@ -46,13 +45,8 @@ def simplify(relation: Relation) -> Relation:
 
 def _inline(relation: Relation) -> Relation:
     match relation:
-        case Filter():
-            return _filter(relation)
-        case Project():
-            below = _inline(relation.input)
-            if isinstance(below, Project):
-                return _project(below.input, _through(relation.exprs, below), relation)
-            return _project(below, relation.exprs, relation)
+        case Filter() | Project() | Join(kind="inner"):
+            return _block(relation)
         case Join():
             return _join(relation)
         case SemiJoin():
@@ -72,9 +66,17 @@ def _inline(relation: Relation) -> Relation:
             return relation
 
 
-def _through(exprs: tuple[Expr, ...], below: Project) -> tuple[Expr, ...]:
-    """Expressions over a projection, rewritten over its input."""
-    return tuple(substitute(e, below.exprs) for e in exprs)
+def _block(relation: Relation) -> Relation:
+    """Inner joins, filters and projections in their normal form."""
+    below, outputs = arranged(gathered(relation, _inline))
+    if relation.privacy is not None and below.privacy is not None:
+        place = relation.privacy.unit
+        # All units of a row are one; which one is carried along unseen must not depend on the text.
+        if relation.fields[place].hidden:
+            outputs = (*outputs[:place], Col(below.privacy.unit), *outputs[place + 1 :])
+    if not isinstance(relation, Project) and outputs == tuple(Col(i) for i in range(len(below.fields))):
+        return below
+    return _project(below, outputs, relation)
 
 
 def _project(below: Relation, exprs: tuple[Expr, ...], original: Relation) -> Relation:
@@ -95,21 +97,6 @@ def _derived(below: Relation, expr: Expr, field: Field, known: Facts) -> Field:
     return replace(field, facts=known)
 
 
-def _filter(relation: Filter) -> Relation:
-    below = _inline(relation.input)
-    if isinstance(below, Project):
-        (predicate,) = _through((relation.predicate,), below)
-        return _project(_merged_filter(below.input, predicate), below.exprs, below)
-    return _merged_filter(below, relation.predicate)
-
-
-def _merged_filter(below: Relation, predicate: Expr) -> Relation:
-    if isinstance(below, Filter):
-        parts = (*conjuncts(below.predicate), *conjuncts(predicate))
-        return filter_(below.input, conjunction(tuple(dict.fromkeys(parts))))
-    return filter_(below, predicate)
-
-
 def _plain(project: Project) -> bool:
     return all(isinstance(e, Col) for e in project.exprs)
 
@@ -117,7 +104,7 @@ def _plain(project: Project) -> bool:
 def _join(relation: Join) -> Relation:
     left, right = _inline(relation.left), _inline(relation.right)
     lefts = _exprs(left, unwrap=isinstance(left, Project) and (relation.kind != "full" or _plain(left)))
-    rights = _exprs(right, unwrap=isinstance(right, Project) and (relation.kind == "inner" or _plain(right)))
+    rights = _exprs(right, unwrap=isinstance(right, Project) and _plain(right))
     width = len(lefts[0].fields)
     outputs = (*lefts[1], *(_shift(e, width) for e in rights[1]))
     on = substitute(relation.on, outputs)

@@ -90,7 +90,7 @@ class Database:
         outer: Connection | None = getattr(self._local, "connection", None)
         with _named_trouble():
             if outer is not None:
-                with outer.begin_nested():
+                with _savepoint(outer):
                     yield outer
                 return
             with self._queue, self._writer.begin() as connection:
@@ -125,6 +125,19 @@ class Database:
                 connection.execute(insert(log_head).values(id=0, size=0))
             if connection.execute(select(schema_version.c.version)).scalars().all() != [VERSION]:
                 raise refuse(Code.STORE, "its schema is of another version of this program")
+
+
+@contextmanager
+def _savepoint(connection: Connection) -> Iterator[None]:
+    """A part of a transaction that an exception undoes alone.  The same words in SQLite and PostgreSQL."""
+    connection.exec_driver_sql("SAVEPOINT part")
+    try:
+        yield
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT part")
+        connection.exec_driver_sql("RELEASE SAVEPOINT part")
+        raise
+    connection.exec_driver_sql("RELEASE SAVEPOINT part")
 
 
 def insert_new(connection: Connection, table: Table, **values: object) -> bool:

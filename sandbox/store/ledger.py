@@ -179,13 +179,13 @@ class Ledger:
     def use(self, grant: str, day: dt.date, per_day: int | None, total: int | None) -> bool:
         """Count one query of a grant if both quotas (``None``: no limit) allow it; False if not."""
         limits = ((_EVER, total), (day.isoformat(), per_day))
-        with self._database.write() as connection:
-            savepoint = connection.begin_nested()
-            if all(_count(connection, grant, key, limit) for key, limit in limits):
-                savepoint.commit()
-                return True
-            savepoint.rollback()
+        try:
+            with self._database.write() as connection:
+                for key, limit in limits:
+                    _count(connection, grant, key, limit)
+        except _NoRoom:
             return False
+        return True
 
     def used(self, grant: str, day: dt.date) -> tuple[int, int]:
         """Queries of a grant counted on ``day`` and ever."""
@@ -276,11 +276,15 @@ _COUNTED: Final = text(
 """The first use or one more, if there is room.  Text, for the reason given at ``insert_new``."""
 
 
-def _count(connection: Connection, grant: str, key: str, limit: int | None) -> bool:
+class _NoRoom(Exception):
+    """A quota is used up: what was counted with it is undone."""
+
+
+def _count(connection: Connection, grant: str, key: str, limit: int | None) -> None:
     most = MOST if limit is None else whole("quota", limit)
-    if most == 0:
-        return False
-    return connection.execute(_COUNTED, {"grant": grant, "day": key, "most": most}).rowcount == 1
+    counted = {"grant": grant, "day": key, "most": most}
+    if most == 0 or connection.execute(_COUNTED, counted).rowcount == 0:
+        raise _NoRoom
 
 
 def _joined() -> Select[Any]:

@@ -298,6 +298,6 @@ SCENES: Final = (
     Case("selection: ten keys of one unit", appearing(Scene(KEYS, SELECTING, HALF, nobody, stranger(10), 100, 10, (1,)))),
     Case("selection: one unit more in four groups", run(Scene(OPEN, ZCDP, ONE, crowd(24, 3), busy(4), 200, 4, CAPS))),
     Case("selection and its count, one draw", run(Scene(SHARED, ZCDP, ONE, crowd(6), rich))),
-    Case("caps found, then released, zCDP", run(Scene(WHOLE, ZCDP, ONE, wealthy(200, 19), busy(1), 1)), slow=True),
-    Case("caps found, then released, pure", run(Scene(WHOLE, PURE, TWO, wealthy(500, 60), busy(1), 1)), slow=True),
+    Case("caps found, then released, zCDP", run(Scene(WHOLE, ZCDP, ONE, wealthy(200, 12), busy(1), 1)), slow=True),
+    Case("caps found, then released, pure", run(Scene(WHOLE, PURE, TWO, wealthy(500, 45), busy(1), 1)), slow=True),
 )  # fmt: skip

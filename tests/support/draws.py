@@ -14,6 +14,7 @@ import pyarrow as pa
 from sandbox.catalogue import Catalogue, Column, Kind, Range, Table, Unit, Use
 from sandbox.policy.documents import DpGuard
 from sandbox.privacy.accounting import Measure
+from sandbox.privacy.faces import shown
 from sandbox.privacy.margins import with_margins
 from sandbox.privacy.plan import Priced, plan
 from sandbox.privacy.protect import bounds, protect
@@ -115,13 +116,11 @@ class Asked:
 
     def draw(self) -> list[Shown]:
         """One fresh answer, row by row beside the truth about the same groups."""
+        answer = self.answer()
         for priced in self.plan.priced:
-            noisy = self._drawn(priced)
-            share(self.connection, priced.release.number, noisy)
             self.connection.execute(
                 f'CREATE OR REPLACE TABLE released."n{priced.release.number}" AS SELECT * FROM released."r{priced.release.number}"'
             )
-        answer = self.connection.execute(self.above).fetchall()
         # What a release reads of an earlier one is what was released: its own truth is about that question.
         for priced in self.plan.priced:
             self._find_truth(priced)
@@ -133,18 +132,27 @@ class Asked:
         truth = self.connection.execute(self.above).fetchall()
         return self._beside(answer, truth)
 
+    def answer(self) -> list[tuple[Any, ...]]:
+        """One fresh answer: its rows as they are."""
+        tables: dict[str, pa.Table] = {}
+        for priced in self.plan.priced:
+            number = priced.release.number
+            tables[f"r{number}"] = shown(priced.release.face, self._drawn(priced), tables)
+            share(self.connection, number, tables[f"r{number}"])
+        return self.connection.execute(self.above).fetchall()
+
     def _beside(self, answer: Sequence[tuple[Any, ...]], truth: Sequence[tuple[Any, ...]]) -> list[Shown]:
         """Rows are matched by their exact columns."""
         width = sum(1 for f in self.plan.post.fields if not f.hidden)
         keys = [i for i in range(width) if i not in self.places]
         known = {tuple(row[k] for k in keys): row for row in truth}
-        shown = []
+        beside = []
         for row in answer:
             found = known.get(tuple(row[k] for k in keys))
             for i, place in self.places.items():
                 width_ = None if place is None else row[place]
-                shown.append(Shown(i, row[i], width_, None if found is None else found[i]))
-        return shown
+                beside.append(Shown(i, row[i], width_, None if found is None else found[i]))
+        return beside
 
     def _tally(self, priced: Priced, release: Release) -> Tally:
         """What is found of a release, once unless it reads what was just released."""
@@ -152,8 +160,8 @@ class Asked:
         if priced.release.depends or sql not in self._known:
             self._known[sql] = self.connection.sql(sql).to_arrow_table()
         listing = release.listing
-        shown = None if listing is None else self.connection.sql(compile_relation(listing.relation))
-        return tally(release, self._known[sql], None if shown is None else shown.to_arrow_table())
+        listed = None if listing is None else self.connection.sql(compile_relation(listing.relation))
+        return tally(release, self._known[sql], None if listed is None else listed.to_arrow_table())
 
     def _drawn(self, priced: Priced) -> pa.Table:
         parts, found = spend(priced, self.plan.measure), self._tally(priced, priced.release)
@@ -174,12 +182,12 @@ class Asked:
             columns[f"m{j}"] = pa.array([v * steps for v in found.totals(j, top)])
         connection.register("found", pa.table(columns) if columns else pa.table({"none": [None]}))
         keys, count = len(release.keys), len(loose)
-        shown = [f"n.c{i}" for i in range(keys)]
-        shown += [f"coalesce(t.m{j}, 0) AS c{keys + j}" for j in range(count)]
-        shown += [f"n.c{keys + count + j}" for j in range(count)]
+        columns_ = [f"n.c{i}" for i in range(keys)]
+        columns_ += [f"coalesce(t.m{j}, 0) AS c{keys + j}" for j in range(count)]
+        columns_ += [f"n.c{keys + count + j}" for j in range(count)]
         same = " AND ".join(f"n.c{i} IS NOT DISTINCT FROM t.k{i}" for i in range(keys)) or "TRUE"
         connection.execute(
-            f'CREATE OR REPLACE TABLE released."t{number}" AS SELECT {", ".join(shown)} '
+            f'CREATE OR REPLACE TABLE released."t{number}" AS SELECT {", ".join(columns_)} '
             f'FROM released."n{number}" AS n LEFT JOIN found AS t ON {same}'
         )
         connection.unregister("found")

@@ -1,0 +1,202 @@
+"""The normal form of inner joins: one for every way to write the same tables with the same conditions.
+
+``FROM a JOIN b ON p AND q``, ``FROM b, a WHERE q AND p`` and ``FROM (SELECT * FROM a WHERE q) AS a JOIN b ON p``
+ask one question, so they get one plan: one price, one kept answer, and no second draw of noise.
+
+A block of inner joins, filters and projections is taken apart into its leaves (everything else) and the
+conditions that hold in its rows.  It is put together again with each condition as low as it can stand and
+the leaves in an order that the text does not decide: protected ones first, then what meets one row, then
+what any equality ties.  Only two equal leaves, a table joined to itself, keep the order of the text.
+
+Soundness: rows and fields are the same, equality of values of one kind being transitive, and every join is
+made by ``build`` again, which asks for the tie of units anew.  The tie is taken from the conditions that
+``build`` put there, never invented here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from sandbox.sql.build import fan_out, filter_, join
+from sandbox.sql.canonical import canonical, canonical_expr
+from sandbox.sql.expressions import (
+    TRUE,
+    Call,
+    Col,
+    Expr,
+    columns,
+    conjunction,
+    conjuncts,
+    remap,
+    substitute,
+)
+from sandbox.sql.relation import Filter, Join, Project, Relation, facts
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Leaves, their columns side by side; the block's fields and the conditions of its rows over these."""
+
+    leaves: tuple[Relation, ...]
+    outputs: tuple[Expr, ...]
+    holds: tuple[Expr, ...]
+
+    @property
+    def width(self) -> int:
+        """How many columns the leaves have."""
+        return sum(len(leaf.fields) for leaf in self.leaves)
+
+
+def gathered(relation: Relation, leaf: Callable[[Relation], Relation]) -> Block:
+    """The block at the top of a relation; ``leaf`` makes the simple form of what is below it."""
+    match relation:
+        case Join(kind="inner"):
+            left, right = gathered(relation.left, leaf), gathered(relation.right, leaf)
+            width = left.width
+            outputs = (*left.outputs, *(_shifted(e, width) for e in right.outputs))
+            holds = (*left.holds, *(_shifted(e, width) for e in right.holds))
+            return Block(
+                (*left.leaves, *right.leaves), outputs, (*holds, *_parts(substitute(relation.on, outputs)))
+            )
+        case Filter():
+            below = gathered(relation.input, leaf)
+            tests = _parts(substitute(relation.predicate, below.outputs))
+            return Block(below.leaves, below.outputs, (*below.holds, *tests))
+        case Project():
+            below = gathered(relation.input, leaf)
+            exprs = tuple(substitute(e, below.outputs) for e in relation.exprs)
+            return Block(below.leaves, exprs, below.holds)
+        case _:
+            made = leaf(relation)
+            if isinstance(made, Project):
+                return Block((made.input,), made.exprs, ())
+            return Block((made,), tuple(Col(i) for i in range(len(made.fields))), ())
+
+
+def _shifted(expr: Expr, by: int) -> Expr:
+    return remap(expr, lambda i: i + by)
+
+
+def _parts(condition: Expr) -> list[Expr]:
+    return [part for part in conjuncts(condition) if part != TRUE]
+
+
+def arranged(block: Block) -> tuple[Relation, tuple[Expr, ...]]:
+    """The block put together in its normal form, and its fields over that."""
+    if len(block.leaves) == 1:
+        return filter_(block.leaves[0], conjunction(tuple(dict.fromkeys(block.holds)))), block.outputs
+    relation, places = _Arranger(block).arrange()
+    return relation, tuple(remap(e, places.__getitem__) for e in block.outputs)
+
+
+class _Arranger:
+    """Chooses leaf after leaf, and joins it by all that can be said of it and those before.
+
+    Columns have two numbers: the block's, and their place in what is joined so far (``places``).
+    """
+
+    def __init__(self, block: Block) -> None:
+        self.leaves = block.leaves
+        self.fields = [f for leaf in block.leaves for f in leaf.fields]
+        self.starts = [sum(len(x.fields) for x in block.leaves[:i]) for i in range(len(block.leaves))]
+        self.units = {
+            start + leaf.privacy.unit
+            for start, leaf in zip(self.starts, block.leaves, strict=True)
+            if leaf.privacy is not None
+        }
+        holds = dict.fromkeys(block.holds)
+        ties = [h for h in holds if self._is_tie(h)]
+        equal = [h for h in holds if h not in ties and self._is_equality(h)]
+        self.groups = [*_groups(equal), *_groups(ties)]
+        self.others = [h for h in holds if h not in ties and h not in equal]
+        self.filtered = [self._filtered(i) for i in range(len(block.leaves))]
+        self.texts = [canonical(leaf) for leaf in self.filtered]
+        self.places: dict[int, int] = {}
+
+    def _is_tie(self, part: Expr) -> bool:
+        """Whether it says that two leaves' rows belong to one unit."""
+        return _equated(part) is not None and columns(part) <= self.units
+
+    def _is_equality(self, part: Expr) -> bool:
+        pair = _equated(part)
+        return pair is not None and self.fields[pair[0]].facts.kind is self.fields[pair[1]].facts.kind
+
+    def _columns(self, leaf: int) -> range:
+        return range(self.starts[leaf], self.starts[leaf] + len(self.leaves[leaf].fields))
+
+    def _filtered(self, leaf: int) -> Relation:
+        """The leaf, of its rows those that fulfil what is said of it alone."""
+        own = self._columns(leaf)
+        tests = [h for h in self.others if columns(h) and columns(h) <= set(own)]
+        for group in self.groups:
+            first, *more = [i for i in group if i in own] or [0]
+            tests += [Call("eq", (Col(first), Col(i))) for i in more]
+        return filter_(self.leaves[leaf], _all(remap(t, lambda i: i - own.start) for t in tests))
+
+    def arrange(self) -> tuple[Relation, dict[int, int]]:
+        """Everything joined, and the place of each of the block's columns."""
+        waiting = list(range(len(self.leaves)))
+        protected = [i for i in waiting if self.leaves[i].privacy is not None]
+        first = min(protected or waiting, key=lambda i: (self.texts[i], i))
+        waiting.remove(first)
+        relation = self.filtered[first]
+        self.places.update(self._placed(first, 0))
+        while waiting:
+            width = len(relation.fields)
+            known = {i: self._on(i, width) for i in waiting}
+            ranks = {i: self._rank(relation, i, known[i]) for i in waiting}
+            chosen = min(waiting, key=lambda i: (ranks[i], self.texts[i], i))
+            waiting.remove(chosen)
+            self.places.update(self._placed(chosen, width))
+            relation = join("inner", relation, self.filtered[chosen], known[chosen])
+        return filter_(relation, _all(h for h in self.others if not columns(h))), self.places
+
+    def _placed(self, leaf: int, width: int) -> dict[int, int]:
+        return {index: width + i for i, index in enumerate(self._columns(leaf))}
+
+    def _on(self, leaf: int, width: int) -> Expr:
+        """All that ties a leaf, standing at ``width``, to what is joined already."""
+        own = set(self._columns(leaf))
+        places = {**self.places, **self._placed(leaf, width)}
+        found = [
+            remap(h, places.__getitem__)
+            for h in self.others
+            if columns(h) & own and not columns(h) <= own and columns(h) <= places.keys()
+        ]
+        for group in self.groups:
+            before = min((self.places[i] for i in group if i in self.places), default=None)
+            if before is not None:
+                found += [Call("eq", (Col(before), Col(places[i]))) for i in group if i in own]
+        return _all(found)
+
+    def _rank(self, relation: Relation, leaf: int, on: Expr) -> int:
+        right = self.filtered[leaf]
+        if right.privacy is not None:
+            return 0
+        if fan_out(right, on, len(relation.fields), (*facts(relation), *facts(right))) == 1:
+            return 1
+        if any(_equated(part) is not None for part in conjuncts(on)):
+            return 2
+        return 3 if on != TRUE else 4
+
+
+def _all(parts: Iterable[Expr]) -> Expr:
+    return conjunction(tuple(sorted(parts, key=canonical_expr)))
+
+
+def _equated(part: Expr) -> tuple[int, int] | None:
+    match part:
+        case Call("eq", (Col(a), Col(b))):
+            return a, b
+        case _:
+            return None
+
+
+def _groups(equalities: Sequence[Expr]) -> list[list[int]]:
+    """Sets of columns that are all equal, each in order."""
+    groups: list[set[int]] = []
+    for part in equalities:
+        joined = set(columns(part)).union(*(g for g in groups if g & columns(part)))
+        groups = [*(g for g in groups if not g & joined), joined]
+    return [sorted(g) for g in groups]
