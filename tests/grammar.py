@@ -10,9 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import strategies as st
-
-Draw = Callable[[st.SearchStrategy[Any]], Any]
+Choose = Callable[[Sequence[Any]], Any]
 
 KINDS = ("int", "real", "text", "date", "time", "bool")
 TABLES: dict[str, dict[str, str]] = {
@@ -51,17 +49,20 @@ class Query:
 
 @dataclass
 class Grammar:
-    """Grows texts; every choice is hypothesis's, so that failures shrink."""
+    """Grows texts; every choice is made by ``choose``: Hypothesis, or a random source."""
 
-    draw: Draw
+    choose: Choose
     aliases: int = 0
     scope: list[tuple[str, str]] = field(default_factory=list)
 
     def pick(self, options: Sequence[Any]) -> Any:
-        return self.draw(st.sampled_from(options))
+        return self.choose(options)
 
     def chance(self) -> bool:
-        return bool(self.draw(st.booleans()))
+        return bool(self.choose((False, True)))
+
+    def count(self, least: int, most: int) -> int:
+        return int(self.choose(range(least, most + 1)))
 
     def alias(self) -> str:
         self.aliases += 1
@@ -77,7 +78,7 @@ class Grammar:
     def source(self, depth: int) -> tuple[str, list[tuple[str, str]]]:
         """A FROM clause with its columns (qualified name, kind)."""
         text, columns = self.item(depth)
-        for _ in range(self.draw(st.integers(0, depth))):
+        for _ in range(self.count(0, depth)):
             other, others = self.item(depth - 1)
             join = self.pick(("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "SEMI JOIN", "ANTI JOIN"))
             text = f"{text} {join} {other} ON {self.tie(columns, others)}"
@@ -117,17 +118,17 @@ class Grammar:
 
     def items(self, columns: list[tuple[str, str]]) -> tuple[list[str], list[str]]:
         units = [n for n, _ in columns if n.endswith(("pid", "person"))]
-        kinds = ["int"] * bool(units) + [self.pick(KINDS) for _ in range(self.draw(st.integers(1, 3)))]
+        kinds = ["int"] * bool(units) + [self.pick(KINDS) for _ in range(self.count(1, 3))]
         texts = [self.expression(k, columns, 2) for k in kinds]
         return kinds, [*units[:1], *texts[len(units[:1]) :]]
 
     def grouped(self, depth: int) -> Query:
         source, columns = self.source(depth)
-        keys = [self.pick(KINDS) for _ in range(self.draw(st.integers(0, 2)))]
+        keys = [self.pick(KINDS) for _ in range(self.count(0, 2))]
         texts = [self.expression(k, columns, 1) for k in keys]
         texts = [t if any(n in t for n, _ in columns) else columns[0][0] for t in texts]
         keys = [dict(columns).get(t, k) for t, k in zip(texts, keys, strict=True)]
-        aggs = [self.aggregate(columns) for _ in range(self.draw(st.integers(1, 3)))]
+        aggs = [self.aggregate(columns) for _ in range(self.count(1, 3))]
         group = f" GROUP BY {', '.join(texts)}" if texts else ""
         having = f" HAVING {self.aggregate(columns, ('count',))[0]} > 1" if self.chance() else ""
         text = f"SELECT {named([*texts, *(t for t, _ in aggs)])} FROM {source}{self.where(columns, depth)}"
@@ -169,7 +170,7 @@ class Grammar:
         kinds, texts = self.items(columns)
         units = [n for n, _ in columns if n.endswith(("pid", "person"))]
         partition = ", ".join(units[:1] or [self.column(columns)[0]] * self.chance())
-        order = ", ".join(self.sort(columns) for _ in range(self.draw(st.integers(0, 2))))
+        order = ", ".join(self.sort(columns) for _ in range(self.count(0, 2)))
         call, kind = self.window(columns)
         rows = call.startswith(("first_value", "last_value")) or self.chance()
         frame = "" if not order and not rows else self.frame(rows=rows)
@@ -213,7 +214,7 @@ class Grammar:
     def ordered(self, depth: int) -> Query:
         inner = self.pick([self.grouped, self.plain])(depth)
         columns = [(f"x{i}", k) for i, k in enumerate(inner.kinds)]
-        order = ", ".join(self.sort(columns) for _ in range(self.draw(st.integers(1, 2))))
+        order = ", ".join(self.sort(columns) for _ in range(self.count(1, 2)))
         limit = self.pick(("", " LIMIT 2", " LIMIT 3 OFFSET 1", " OFFSET 2"))
         return Query(f"SELECT * FROM ({inner.text}) AS {self.alias()} ORDER BY {order}{limit}", inner.kinds)
 

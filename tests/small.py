@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -78,50 +79,66 @@ MOMENTS = (
     dt.datetime(9999, 12, 31, 23, 59, 59, 999999),
 )
 QUARTERS = (-10.0, -0.0, 0.25, 2.5, 100.0)
-NULL = st.none()
-
-
-def rows_of(unit: str, **columns: st.SearchStrategy[Any]) -> st.SearchStrategy[list[dict[str, Any]]]:
-    row = st.fixed_dictionaries(columns)
-    whole = row.map(lambda r: {**r, "_u": r[unit]} if unit else r)
-    return st.lists(whole, min_size=3, max_size=7) | st.lists(whole, max_size=1)
-
-
-PEOPLE_ROWS = rows_of(
-    "pid",
-    pid=st.integers(0, 4),
-    age=NULL | st.sampled_from((0, 17, 50, 100)),
-    city=NULL | st.sampled_from(("太原", "大同", "a'b")),
-    born=NULL | st.sampled_from(DAYS),
-    member=NULL | st.booleans(),
-)
-VISIT_ROWS = rows_of(
-    "person",
-    person=st.integers(0, 4),
-    fee=NULL | st.sampled_from((-10.0, 0.0, 0.25, 12.5, 1000.0)),
-    code=NULL | st.sampled_from(TEXTS),
-    at=NULL | st.sampled_from(MOMENTS),
-    n=NULL | st.sampled_from((-1000, -1, 0, 3, 1000)),
-)
-PUBLIC_ROWS = rows_of(
-    "",
-    k=NULL | st.integers(0, 5),
-    big=NULL | st.sampled_from((-(2**63), -1, 0, 2**53 + 1, 2**63 - 1)),
-    w=NULL | st.sampled_from((-1e308, -1.5, 0.0, 5e-324, 1e308)),
-    q=NULL | st.sampled_from(QUARTERS),
-    t=NULL | st.sampled_from(TEXTS),
-    day=NULL | st.sampled_from(DAYS),
-    moment=NULL | st.sampled_from(MOMENTS),
-    flag=NULL | st.booleans(),
-)
+FEW = (0, 1, 2, 3, 4)
 Data = dict[str, list[dict[str, Any]]]
-DATA: st.SearchStrategy[Data] = st.fixed_dictionaries(
-    {
-        PEOPLE.id: PEOPLE_ROWS.map(lambda rows: list({r["pid"]: r for r in rows}.values())),
-        VISITS.id: VISIT_ROWS,
-        PUBLIC.id: PUBLIC_ROWS,
-    }
-)
+POOLS: dict[str, dict[str, tuple[Any, ...]]] = {
+    PEOPLE.id: {
+        "pid": FEW,
+        "age": (None, 0, 17, 50, 100),
+        "city": (None, "太原", "大同", "a'b"),
+        "born": (None, *DAYS),
+        "member": (None, False, True),
+    },
+    VISITS.id: {
+        "person": FEW,
+        "fee": (None, -10.0, 0.0, 0.25, 12.5, 1000.0),
+        "code": (None, *TEXTS),
+        "at": (None, *MOMENTS),
+        "n": (None, -1000, -1, 0, 3, 1000),
+    },
+    PUBLIC.id: {
+        "k": (None, *FEW, 5),
+        "big": (None, -(2**63), -1, 0, 2**53 + 1, 2**63 - 1),
+        "w": (None, -1e308, -1.5, 0.0, 5e-324, 1e308),
+        "q": (None, *QUARTERS),
+        "t": (None, *TEXTS),
+        "day": (None, *DAYS),
+        "moment": (None, *MOMENTS),
+        "flag": (None, False, True),
+    },
+}
+"""The values that columns may have."""
+
+
+def whole(table: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows as stored: with the unit's column, and each person once."""
+    if table == PUBLIC.id:
+        return list(rows)
+    unit = "pid" if table == PEOPLE.id else "person"
+    carried = [{**r, "_u": r[unit]} for r in rows]
+    return list({r[unit]: r for r in carried}.values()) if table == PEOPLE.id else carried
+
+
+def _rows(table: str) -> st.SearchStrategy[list[dict[str, Any]]]:
+    row = st.fixed_dictionaries({n: st.sampled_from(pool) for n, pool in POOLS[table].items()})
+    some = st.lists(row, min_size=3, max_size=7) | st.lists(row, max_size=1)
+    return some.map(lambda rows: whole(table, rows))
+
+
+DATA: st.SearchStrategy[Data] = st.fixed_dictionaries({table: _rows(table) for table in POOLS})
+
+
+def random_data(random: Random) -> Data:
+    """The same without Hypothesis."""
+
+    def rows(table: str) -> list[dict[str, Any]]:
+        count = random.choice((0, 1, 3, 4, 5, 7))
+        return whole(
+            table, [{n: random.choice(pool) for n, pool in POOLS[table].items()} for _ in range(count)]
+        )
+
+    return {table: rows(table) for table in POOLS}
+
 
 ARROW = {
     Kind.BOOLEAN: pa.bool_(),

@@ -13,14 +13,14 @@ from typing import Final
 
 import duckdb
 
-from bench.tpch.judge import Judged, judge, truth, wrong
+from bench.tpch.judge import Judged, judge, spends, truth, wrong
 from sandbox.doors.asking import new_id
 from sandbox.gateway import open_gateway
 from sandbox.home import Home
 from sandbox.model import Answer, Person, Refused, Request
 
 STEP: Final = Fraction(1, 10_000)
-"""Each repetition spends a little less than the one before: else the kept answer would come back, free."""
+"""Each repetition spends a little more than the one before: else the kept answer would come back, free."""
 
 LIMIT: Final = re.compile(r"\s+limit\s+\d+\s*$", re.IGNORECASE)
 CHOSEN: Final = re.compile(r"\s+and total_revenue = \(.*?\n    \)", re.DOTALL)
@@ -83,13 +83,13 @@ class Asker:
             begun = time.perf_counter()
             self.connection.execute(sql).fetchall()
             between = time.perf_counter()
-            answer = self.ask(sql, 1 - i * STEP)
+            answer = self.ask(sql, 1 - (repetitions - i) * STEP)
             if isinstance(answer, Refused):
                 return Line(name, "refused", _reasons(answer))
             times.append((between - begun, time.perf_counter() - between))
             answers.append(answer)
         found = _line(name, [judge(a, known, complete=_complete(a, sql)) for a in answers], times)
-        return replace(found, noisy=answers[0].price is not None)
+        return replace(found, noisy=spends(answers[0]))
 
     def ask(self, sql: str, epsilon: Fraction) -> Answer | Refused:
         """One question at a price."""

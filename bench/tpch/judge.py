@@ -84,6 +84,11 @@ class Judged:
         return median(found) if found else self.other
 
 
+def spends(answer: Answer) -> bool:
+    """Whether anything protected was released for it."""
+    return answer.price is not None and answer.price.nano > 0
+
+
 def judge(answer: Answer, known: Truth, *, complete: bool) -> Judged:
     """``complete``: every group of the exact answer must be shown (nothing was selected or chosen)."""
     names = [c.name for c in answer.columns]
@@ -94,10 +99,10 @@ def judge(answer: Answer, known: Truth, *, complete: bool) -> Judged:
     shape = "" if len(names) == len(known.names) else f"{len(names)} columns, not {len(known.names)}"
     if not noisy:
         mine, theirs = set(map(_rounded, rows)), set(map(_rounded, known.rows))
-        if answer.price is None and not shape and mine != theirs:
+        if not spends(answer) and not shape and mine != theirs:
             shape = "other rows"
         other = len(mine ^ theirs) / max(len(mine | theirs), 1) if rows else None
-        return Judged((), len(rows), len(known.rows), shape, None if answer.price is None else other)
+        return Judged((), len(rows), len(known.rows), shape, other if spends(answer) else None)
     wanted = {_key(row, exact_columns): row for row in known.all_rows}
     cells = [
         Cell(float(row[i]), half[i], _number(wanted.get(_key(row, exact_columns)), i))

@@ -53,10 +53,12 @@ _HEAVY_RATIO: Final = 0.6  # Pareto index 1.5
 _HIDDEN_RATIO: Final = 0.5  # Pareto index 2: a finite variance
 _ENDED: Final = 0.05  # a tail ends where fewer units than this are expected beyond
 _RARE: Final = 0.1  # likewise in one cell, where the counts are upper estimates already
-_LEFT: Final = 0.3  # of the likely excess, where values are corrected: cells differ, and estimates err
 _SEEN: Final = 2.0  # half-widths that a bin must reach beside a neighbour, ...
 _SEEN_ALONE: Final = 3.0  # ... or alone, since one among many bins may be high by chance
 _NEIGHBOUR: Final = 0.5
+
+LEFT: Final = 0.3
+"""The part of an excess that remains as error where values are corrected: cells differ, and estimates err."""
 
 Tail = tuple[float, ...]
 """Expected units in the bins beyond the top, in order."""
@@ -118,7 +120,7 @@ def choose(
     end = len(bins) if top >= end else end
     around = counts[:end]
     likely, stated = _tails(counts[top], around[top + 1 :], deviation)
-    left = _LEFT if corrected else 1.0
+    left = LEFT if corrected else 1.0
     model = _Model(bins, counts[: top + 1], likely, stated, deviation, left, 1 if whole else 0)
     candidates = range(min(top + 1 + max(len(model.expected), len(model.stated)), len(bins)))
     chosen = min(candidates, key=lambda i: half_width_of(bins[i]) + model.typical(i, share))

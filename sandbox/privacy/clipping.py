@@ -16,6 +16,10 @@ else is known.  For d = 0 the half-width is the noise's at 95 %; for larger d on
 noise's half-width at 91 % plus d is enough: from 2 d at least the half-width at 95 % on, the far tail has
 less than 0.5 %.
 
+Two draws.  One cap does not suit cells of very different size: small ones want little noise, large ones little
+clipping.  Where there are cells, a part of the budget goes to a second draw at the cap that suits their total,
+and each cell is shown by both: see ``blended``.
+
 All here is post-processing of noisy values: privacy does not depend on it.
 """
 
@@ -28,7 +32,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from sandbox.privacy.caps import Cap, borne
+from sandbox.privacy.caps import LEFT, Cap, borne
 
 Floats = npt.NDArray[np.float64]
 
@@ -49,20 +53,58 @@ class Width:
     near: float
 
 
-def corrected(amounts: Floats, cap: Cap, noise: Width, *, sign: int, alone: bool) -> tuple[Floats, Floats]:
-    """Corrected amounts and the half-widths of their intervals; an infinite one means none is known.
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Corrected amounts by cell; what may remain of clipping in each, either way; and the noise of all."""
+
+    amounts: Floats
+    remainder: Floats
+    noise: Width
+
+    @property
+    def widths(self) -> Floats:
+        """Half-widths of the intervals; an infinite one means that none is known."""
+        return _around(self.remainder, self.noise.whole, self.noise.near)
+
+
+def corrected(amounts: Floats, cap: Cap, noise: Width, *, sign: int, alone: bool) -> Estimate:
+    """Corrected amounts, and what is not known of them.
 
     ``amounts``: noisy totals by cell.  ``sign``: 1 where no value is negative, -1 where none is positive,
     else 0.  ``alone``: the release has one cell, without keys.
     """
     if cap.excess == 0:
-        return amounts, np.full(len(amounts), noise.whole)
+        return Estimate(amounts, np.zeros(len(amounts)), noise)
     if math.isinf(cap.excess):
-        return amounts, np.full(len(amounts), math.inf)
+        return Estimate(amounts, np.full(len(amounts), math.inf), noise)
     likely, most = _borne(amounts, cap, noise, sign=sign, alone=alone)
     shift = np.minimum(likely, most) if sign else np.zeros(len(amounts))
     remainder = np.maximum(most - shift, shift if sign else 0.0)
-    return amounts + sign * shift, _around(remainder, noise)
+    return Estimate(amounts + sign * shift, remainder, noise)
+
+
+def blended(near: Estimate, far: Estimate) -> tuple[Floats, Floats]:
+    """The amounts of two independent draws of the same cells, and the half-widths of their intervals.
+
+    ``near`` is drawn at a cap with little noise, ``far`` at one with little clipping.  A cell's amount is their
+    mean, weighted by the inverse square of the error that each likely has.  Its interval is the shortest around
+    that which holds the interval of one of them, or of their mean by inverse variance of the noise.
+    """
+    squares = [(e.noise.whole / 2) ** 2 + (LEFT * e.remainder) ** 2 for e in (near, far)]
+    weight = squares[0] / (squares[0] + squares[1])
+    shown = (1 - weight) * near.amounts + weight * far.amounts
+    even = near.noise.whole**2 / (near.noise.whole**2 + far.noise.whole**2)
+    options = [_mean(near, far, w) for w in (0.0, even, 1.0)]
+    reach = [np.abs(shown - e.amounts) + e.widths for e in options]
+    return shown, np.minimum(np.minimum(reach[0], reach[1]), reach[2])
+
+
+def _mean(near: Estimate, far: Estimate, w: float) -> Estimate:
+    """The mean of two independent estimates; ``w`` is the weight of the second."""
+    pairs = ((near.noise.whole, far.noise.whole), (near.noise.near, far.noise.near))
+    width = Width(*(math.hypot((1 - w) * a, w * b) for a, b in pairs))
+    amounts = (1 - w) * near.amounts + w * far.amounts
+    return Estimate(amounts, (1 - w) * near.remainder + w * far.remainder, width)
 
 
 def _borne(amounts: Floats, cap: Cap, noise: Width, *, sign: int, alone: bool) -> tuple[Floats, Floats]:
@@ -85,6 +127,5 @@ def _most(cap: Cap, share: float) -> float:
     return likely + math.hypot(more, _DEVIATIONS * math.sqrt(variance))
 
 
-def _around(remainder: Floats, noise: Width) -> Floats:
-    near = np.where(2 * remainder >= noise.whole, noise.near, noise.whole)
-    return remainder + near
+def _around(remainder: Floats, whole: float, near: float) -> Floats:
+    return remainder + np.where(2 * remainder >= whole, near, whole)

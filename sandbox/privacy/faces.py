@@ -8,8 +8,8 @@ makes D cross zero several times is averaged.  The interval reaches from the fir
 the last with D(i - 1) <= H(i - 1): the true cell fulfils both with 95 % or more, for its own D is off by at
 most H.  Within a cell values are taken to lie evenly, and the interval has all of it.
 
-Cells that hold several values are cut once more (``Zoom`` to ``Read``): a second release counts the rows of one
-cell by even parts, and D goes on from where the cell begins.
+Where cells hold several values, a second release looks into the cells in which the quantile may lie, at
+``WIDER`` times H: it counts their rows by even parts (``Zoom`` to ``Read``), and D goes on from where they begin.
 
 A minimum is where the count from below stands out of its noise (twice H); what lies below are too few rows
 to be told, and there is no interval.  Likewise a maximum.
@@ -37,10 +37,11 @@ Ints = npt.NDArray[np.int64]
 CLEAR = 2.0
 """An extreme stands where counts stand out by so many half-widths of their noise."""
 WIDER = 1.5
-"""Beyond the cell looked into, borders of the interval are those of the first histogram at so many half-widths."""
+"""What is looked into reaches so many half-widths to either side: some three standard deviations."""
+SMALLEST = 1e-300
 UNKNOWN = 1e15
 """Stands for a half-width that is not known: wider than any count."""
-ZOOMED = ("cell", "low", "high", "rate", "start", "width", "least", "most")
+ZOOMED = ("part", "low", "high", "rate", "start", "width")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Zoom:
-    """For each point, the cell to look into; beside the keys, ``ZOOMED`` columns for each point."""
+    """For each point, the part of the range to look into; beside the keys, ``ZOOMED`` columns for each point."""
 
     grid: Grid
     points: tuple[Point, ...]
@@ -80,7 +81,7 @@ class Zoom:
 class Read:
     """For each point its value and half-width.
 
-    ``source``: the release whose ``Zoom`` named the cell, and ``index`` the point among that one's; ``None``:
+    ``source``: the release whose ``Zoom`` named the part, and ``index`` the point among that one's; ``None``:
     the histogram is of cells of single values."""
 
     grid: Grid
@@ -125,16 +126,15 @@ class _Ranks:
         """The cell in which the point lies."""
         return np.minimum((self.off < clear * self.width).sum(axis=1), self.off.shape[1] - 1)
 
-    def first(self, wider: float) -> Ints:
-        """The first cell in which it may lie; the number of cells if none."""
-        reached = self.off >= -wider * self.width - 1
-        return np.where(reached.any(axis=1), reached.argmax(axis=1), self.off.shape[1])
+    def first(self, by: float) -> Ints:
+        """The first cell in which it may lie, if D may be off by so many half-widths."""
+        reached = self.off >= by * self.width - 1
+        return np.where(reached.any(axis=1), reached.argmax(axis=1), self.off.shape[1] - 1)
 
-    def last(self, wider: float) -> Ints:
+    def last(self, by: float) -> Ints:
         """The last cell in which it may lie: the one after the last whose count is not clearly enough."""
-        open_ = self.off <= wider * self.width + 1
-        count = self.off.shape[1]
-        return np.where(open_.any(axis=1), count - open_[:, ::-1].argmax(axis=1), 0)
+        open_, count = self.off <= by * self.width + 1, self.off.shape[1]
+        return np.where(open_.any(axis=1), np.minimum(count - open_[:, ::-1].argmax(axis=1), count - 1), 0)
 
 
 def _counts(raw: pa.Table) -> tuple[list[pa.ChunkedArray], Floats, Floats]:
@@ -156,41 +156,44 @@ def _ranks(point: Point, counts: Floats, squares: Floats) -> _Ranks:
     return _Ranks(below - share * below[:, -1:], np.sqrt(np.maximum(width, 0)))
 
 
+def _some(point: Point, counts: Floats, squares: Floats) -> npt.NDArray[np.bool_]:
+    """Whether there are rows; for an extreme, whether they stand out of the noise."""
+    least = CLEAR * np.sqrt(squares.sum(axis=1)) if point.extreme else 1.0
+    found: npt.NDArray[np.bool_] = counts.sum(axis=1) >= np.maximum(least, 1.0)
+    return found
+
+
 def _zoomed(face: Zoom, raw: pa.Table) -> pa.Table:
     keys, counts, squares = _counts(raw)
     borders, columns = face.grid.borders(), list[pa.Array]()
+    groups = np.arange(len(counts))
     for point in face.points:
         ranks = _ranks(point, counts, squares)
-        cell = ranks.cell(point.clear)
-        low, high = borders[cell], borders[cell + 1]
-        parts = face.grid.finer(low, high)
-        before = np.maximum(cell - 1, 0)
-        groups = np.arange(len(cell))
-        all_rows = counts.sum(axis=1) * float(point.share)
-        start = np.where(cell > 0, ranks.off[groups, before], -all_rows)
-        at_zero = float(point.share) * np.sqrt(squares.sum(axis=1))
-        width = np.where(cell > 0, ranks.width[groups, before], at_zero)
-        least = face.grid.first(borders[np.minimum(ranks.first(WIDER), len(borders) - 2)])
-        most = face.grid.last(borders[np.minimum(ranks.last(WIDER), len(borders) - 2) + 1])
-        rate = np.where(high > low, parts / np.maximum(high - low, 1e-300), 0.0)
-        # Where noise says that there are no rows there is nothing to look for: no row is above NaN.
-        some = counts.sum(axis=1) >= 1
+        one, two = ranks.first(point.clear - WIDER), ranks.last(point.clear + WIDER)
+        two = np.maximum(one, two)
+        low, high = borders[one], borders[two + 1]
+        # What stands before the part that is looked into; before all, the share of all rows is missing.
+        share, before = float(point.share), np.maximum(one - 1, 0)
+        start = np.where(one > 0, ranks.off[groups, before], -share * counts.sum(axis=1))
+        width = np.where(one > 0, ranks.width[groups, before], share * np.sqrt(squares.sum(axis=1)))
+        rate = face.grid.finer(low, high) / np.maximum(high - low, SMALLEST)
+        # Where there is nothing to look for no row is looked at: none is above NaN.
+        some = _some(point, counts, squares)
         low, high = np.where(some, low, np.nan), np.where(some, high, np.nan)
-        columns += [pa.array(cell), *map(pa.array, (low, high, rate, start, width, least, most))]
+        columns += [pa.array(one * face.grid.cells + two), *map(pa.array, (low, high, rate, start, width))]
     return _table(keys, columns)
 
 
 def _single(face: Read, raw: pa.Table) -> pa.Table:
     keys, counts, squares = _counts(raw)
     assert face.grid.step is not None
-    last = counts.shape[1] - 1
     values, widths = list[pa.Array](), list[pa.Array]()
     for point in face.points:
         ranks = _ranks(point, counts, squares)
         value = _at(face.grid, ranks.cell(point.clear))
-        least, most = (_at(face.grid, np.minimum(c, last)) for c in (ranks.first(1), ranks.last(1)))
-        some = counts.sum(axis=1) >= 1
-        _append(values, widths, point, value, least, most, some)
+        least, most = (_at(face.grid, c) for c in (ranks.first(point.clear - 1), ranks.last(point.clear + 1)))
+        some = _some(point, counts, squares)
+        _append(values, widths, point, value, least, most, some, ranks)
     return _table(keys, values + widths)
 
 
@@ -206,51 +209,48 @@ def _append(
     least: Floats,
     most: Floats,
     some: npt.NDArray[np.bool_],
+    ranks: _Ranks,
 ) -> None:
     """One point's column and its half-widths: NULL where noise says that there are no rows."""
     width = np.maximum(np.maximum(value - least, most - value), 0.0)
-    if point.extreme:
-        width = np.full(len(value), np.inf)
+    stated = some & (ranks.width.max(axis=1, initial=0) < UNKNOWN / 2) & (not point.extreme)
     kind = pa.int64() if point.whole else pa.float64()
     shown_ = np.rint(value).astype(np.int64) if point.whole else value
     values.append(pa.array(shown_, kind, mask=~some))
-    widths.append(pa.array(np.where(some, width, np.inf), pa.float64()))
+    widths.append(pa.array(np.where(stated, width, np.inf), pa.float64()))
 
 
 def _read(face: Read, raw: pa.Table, zoomed: pa.Table) -> pa.Table:
-    """Values within the cells looked into.
+    """Values within the parts looked into.
 
-    Where a kept histogram was of another cell than now asked for, the cell's middle with all of what the
-    first histogram leaves open.
+    Where a kept histogram is of another part than the one now named: its middle, and all of it as interval.
     """
     (point,), grid = face.points, face.grid
     named, counts, squares = _counts(raw if zoomed.num_rows else raw.slice(0, 0))
-    *keys, cells = named
-    rows, same = _matched(keys, cells, zoomed, face)
+    *keys, parts_named = named
+    rows, same = _matched(keys, parts_named, zoomed, face)
     first = len(keys) + face.index * len(ZOOMED)
-    low, high, rate, start, before, least, most = (
+    low, high, rate, start, width = (
         zoomed.column(first + i).to_numpy().astype(np.float64)[rows] for i in range(1, len(ZOOMED))
     )
     some = ~np.isnan(low) & (rows >= 0)
     low, high = np.where(some, low, 0.0), np.where(some, high, 0.0)
     below, known = np.cumsum(counts, axis=1), np.cumsum(squares, axis=1)
-    ranks = _Ranks(start[:, None] + below, np.sqrt(before[:, None] ** 2 + known))
+    ranks = _Ranks(start[:, None] + below, np.sqrt(width[:, None] ** 2 + known))
     parts = np.maximum(np.rint((high - low) * rate), 1).astype(np.int64)
-    inside = np.minimum(ranks.cell(point.clear), parts - 1)
     size = (high - low) / parts
+    inside, one, two = (
+        np.minimum(c, parts - 1)
+        for c in (ranks.cell(point.clear), ranks.first(point.clear - 1), ranks.last(point.clear + 1))
+    )
     value = _within(grid, point, ranks, counts, inside, low, size)
-    one, two = ranks.first(1), ranks.last(1)
-    begins = start >= -before - 1  # the point may lie before the cell
-    ends = ranks.off[:, -1] <= ranks.width[:, -1] + 1  # or beyond it
-    lower = np.where(begins | (one >= parts), least, grid.first(low + np.minimum(one, parts - 1) * size))
-    upper = np.where(ends, most, grid.last(low + (np.minimum(two, parts - 1) + 1) * size))
-    lower, upper = np.maximum(lower, least), np.minimum(upper, most)
-    middle = grid.nearest((low + high) / 2)
+    lower, upper = grid.first(low + one * size), grid.last(low + (two + 1) * size)
+    others = (grid.nearest((low + high) / 2), grid.first(low), grid.last(high))
     value, lower, upper = (
-        np.where(same, a, b) for a, b in ((value, middle), (lower, least), (upper, most))
+        np.where(same, a, b) for a, b in zip((value, lower, upper), others, strict=True)
     )
     values, widths = list[pa.Array](), list[pa.Array]()
-    _append(values, widths, point, np.where(some, value, 0.0), lower, upper, some)
+    _append(values, widths, point, np.where(some, value, 0.0), lower, upper, some, ranks)
     return _table(keys, values + widths)
 
 
@@ -270,7 +270,7 @@ def _within(
 def _matched(
     keys: list[pa.ChunkedArray], cells: pa.ChunkedArray, zoomed: pa.Table, face: Read
 ) -> tuple[Ints, npt.NDArray[np.bool_]]:
-    """The row of ``zoomed`` of each group (-1: none), and whether the cell is the one named there."""
+    """The row of ``zoomed`` of each group (-1: none), and whether the part is the one named there."""
     width = len(keys)
     named = list(zip(*(zoomed.column(i).to_pylist() for i in range(width)), strict=True)) if width else [()]
     place = {key: i for i, key in enumerate(named)}

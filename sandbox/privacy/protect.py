@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from sandbox.privacy.accounting import Measure as Accounting
 from sandbox.privacy.caps import Cap, choose
-from sandbox.privacy.clipping import NEAR, Width, corrected
+from sandbox.privacy.clipping import NEAR, Width, blended, corrected
 from sandbox.privacy.plan import Priced, released_fields
+from sandbox.privacy.ranks import cell_widths, rank_width
 from sandbox.privacy.release import Bounding, Measure, Release, What
 from sandbox.privacy.spend import (
     Spend,
@@ -40,9 +41,13 @@ ABOVE = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The cap in force for each measure, with what is known of what clipping at it removes."""
+    """The cap in force for each measure, with what is known of what clipping at it removes.
+
+    ``far``: the cap of its second draw, if there is one.
+    """
 
     chosen: tuple[Cap, ...]
+    far: tuple[Cap | None, ...] = ()
 
     @property
     def caps(self) -> tuple[int, ...]:
@@ -56,26 +61,35 @@ def bounds(found: Tally, parts: Spend) -> Bounds:
     Where too few units stand out of the histogram's noise, the declared cap holds: much noise, but an
     honest interval, instead of a guess that clips everything away.
     """
-    return Bounds(tuple(_cap(found, parts, j) for j in range(len(found.parts))))
+    pairs = [_caps(found, parts, j) for j in range(len(found.parts))]
+    return Bounds(tuple(near for near, _ in pairs), tuple(far for _, far in pairs))
 
 
-def _cap(found: Tally, parts: Spend, j: int) -> Cap:
+def _caps(found: Tally, parts: Spend, j: int) -> tuple[Cap, Cap | None]:
     measure = found.release.measures[j]
     if not measure.search:
-        return Cap(measure.upper)
+        return Cap(measure.upper), None
     mechanism, known = search_noise(parts, j), found_edges(measure)
     noisy = mechanism.draw(found.histograms[j])
-    cap = choose(
-        known,
-        noisy,
-        mechanism.half_width(),
-        _width_at(found.release, parts, j),
-        declared=measure.declared,
-        share=_share(found, parts, sum(noisy)),
-        corrected=measure.sign != 0,
-        whole=found.release.bounding is not Bounding.PAIRS or parts.measure is Accounting.PURE,
-    )
-    return cap if cap.visible else Cap(expected_cap(measure))
+    width_at, share = _width_at(found.release, parts, j), _share(found, parts, sum(noisy))
+    if found.release.face is not None:
+        width_at, share = rank_width(width_at, found.release.face.grid.cells), 1.0
+
+    def cap(width_at: Callable[[int], float], share: float) -> Cap:
+        made = choose(
+            known,
+            noisy,
+            mechanism.half_width(),
+            width_at,
+            declared=measure.declared,
+            share=share,
+            corrected=measure.sign != 0,
+            whole=found.release.bounding is not Bounding.PAIRS or parts.measure is Accounting.PURE,
+        )
+        return made if made.visible else Cap(expected_cap(measure))
+
+    far = cap(_width_at(found.release, parts, j, far=True), 1.0) if parts.columns[j].far else None
+    return cap(width_at, share), far
 
 
 def _share(found: Tally, parts: Spend, units: int) -> float:
@@ -91,13 +105,13 @@ def _share(found: Tally, parts: Spend, units: int) -> float:
     return min(1.0, ABOVE * fewest / max(units, 1))
 
 
-def _width_at(release: Release, parts: Spend, j: int) -> Callable[[int], float]:
+def _width_at(release: Release, parts: Spend, j: int, *, far: bool = False) -> Callable[[int], float]:
     """The half-width of measure ``j``'s noise as a function of its cap, in steps of its scale.
 
     It is proportional to the cap, but for rounding: good enough to choose by, and built once.
     """
     top = found_edges(release.measures[j])[-1]
-    each = half_width(release, parts, j, top) / top
+    each = half_width(release, parts, j, top, far=far) / top
     return lambda cap: each * cap
 
 
@@ -115,36 +129,53 @@ def protect(priced: Priced, parts: Spend, limits: Bounds, found: Tally) -> pa.Ta
         noisy_units = [drawn[i] for i in kept]
     values, margins = [], []
     for j, measure in enumerate(release.measures):
-        totals = found.totals(j, limits.caps[j])
-        totals = totals if kept is None else [totals[i] for i in kept]
-        amounts, widths = _measure(release, parts, limits, j, totals, noisy_units)
+        if j == parts.shared:
+            shared = selection_noise(parts, release).half_width()
+            amounts, widths = np.array(noisy_units, dtype=np.float64), np.full(len(noisy_units), shared)
+        else:
+            amounts, widths = _measure(found, parts, limits, j, kept)
         values.append(_shown(measure, amounts))
         # What the noise of an earlier release decided in this one's question is in no width.
-        margins.append(np.full(len(widths), np.inf) if release.depends else widths)
+        margins.append(np.full(len(widths), np.inf) if release.asks_released else widths)
     keys = found.keys.drop_columns(["none"])
     keys = keys if kept is None else keys.take(pa.array(kept, pa.int64()))
     return _table(release, keys, values + margins)
 
 
 def _measure(
-    release: Release, parts: Spend, limits: Bounds, j: int, totals: list[int], noisy_units: list[int]
+    found: Tally, parts: Spend, limits: Bounds, j: int, kept: list[int] | None
 ) -> tuple[Floats, Floats]:
-    """Noisy totals and the half-widths of their intervals, in steps of the measure's scale."""
-    if j == parts.shared:
-        width = selection_noise(parts, release).half_width()
-        return np.array(noisy_units, dtype=np.float64), np.full(len(noisy_units), width)
-    cap = limits.chosen[j]
-    drawn = noise(release, parts, j, cap.value).draw(totals)
-    amounts = np.array(drawn, dtype=np.float64) / (1 << fine_bits(release, cap.value))
-    both = Width(*(half_width(release, parts, j, cap.value, c) for c in (0.95, NEAR)))
-    amounts, widths = corrected(amounts, cap, both, sign=release.measures[j].sign, alone=not release.keys)
-    scale = float(release.measures[j].scale)
-    return amounts, widths * scale + _rounding(release, j, cap)
+    """Noisy totals and the half-widths of their intervals: in steps of the scale, and in its own terms."""
+    release, cap = found.release, limits.chosen[j]
+    amounts, noise_width = _draw(found, parts, j, cap, kept)
+    if release.face is not None:
+        squared, cells = parts.measure is not Accounting.PURE, release.face.grid.cells
+        rows = None if release.input.privacy is None else release.input.privacy.rows
+        return amounts, cell_widths(amounts, cap, noise_width.whole, cells, rows=rows, squared=squared)
+    sign, alone = release.measures[j].sign, not release.keys
+    near = corrected(amounts, cap, noise_width, sign=sign, alone=alone)
+    amounts, widths, far = near.amounts, near.widths, limits.far[j] if limits.far else None
+    if far is not None:
+        drawn, far_width = _draw(found, parts, j, far, kept, far=True)
+        amounts, widths = blended(near, corrected(drawn, far, far_width, sign=sign, alone=alone))
+    return amounts, widths * float(release.measures[j].scale) + _rounding(release, j, cap, far)
 
 
-def _rounding(release: Release, j: int, cap: Cap) -> float:
+def _draw(
+    found: Tally, parts: Spend, j: int, cap: Cap, kept: list[int] | None, *, far: bool = False
+) -> tuple[Floats, Width]:
+    """Totals at a cap with noise, in steps of the measure's scale, and how wide that noise is."""
+    release, totals = found.release, found.totals(j, cap.value)
+    chosen = totals if kept is None else [totals[i] for i in kept]
+    drawn = noise(release, parts, j, cap.value, far=far).draw(chosen)
+    width = Width(*(half_width(release, parts, j, cap.value, c, far=far) for c in (0.95, NEAR)))
+    return np.array(drawn, dtype=np.float64) / (1 << fine_bits(release, cap.value)), width
+
+
+def _rounding(release: Release, j: int, cap: Cap, far: Cap | None) -> float:
     """What showing whole steps may add to the error."""
-    return float(release.measures[j].scale) / 2 if fine_bits(release, cap.value) or cap.likely else 0.0
+    whole = not fine_bits(release, cap.value) and not cap.likely and far is None
+    return 0.0 if whole else float(release.measures[j].scale) / 2
 
 
 def _shown(measure: Measure, amounts: Floats) -> Floats:

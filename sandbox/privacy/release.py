@@ -11,10 +11,10 @@ from enum import StrEnum
 from fractions import Fraction
 
 from sandbox.catalogue import Scalar
-from sandbox.privacy.faces import Face
+from sandbox.privacy.faces import Face, Read
 from sandbox.sql.canonical import canonical, canonical_expr, fingerprint
 from sandbox.sql.expressions import Expr, Facts
-from sandbox.sql.relation import Relation
+from sandbox.sql.relation import Relation, Released, walk
 
 
 class Bounding(StrEnum):
@@ -127,6 +127,12 @@ class Release:
     def shown(self) -> str:
         """The hash of its public table, which may say more or less than what is kept (``faces``)."""
         return self.identity if self.face is None else fingerprint(f"{self.identity}|{self.face}")
+
+    @property
+    def asks_released(self) -> bool:
+        """Whether what was released before decides which rows are asked about (other than the cell looked into)."""
+        source = self.face.source if isinstance(self.face, Read) else None
+        return any(isinstance(n, Released) and n.number != source for n in walk(self.input))
 
     @property
     def identity(self) -> str:

@@ -15,7 +15,7 @@ from typing import Protocol
 from sandbox.catalogue import Kind, Scalar
 from sandbox.errors import Code, refuse
 from sandbox.privacy.desugar import Base, present
-from sandbox.privacy.faces import Face, Point, Read, Zoom
+from sandbox.privacy.faces import ZOOMED, Face, Point, Read, Zoom
 from sandbox.privacy.grid import CELLS, Grid, cells_for, grid, zoomed_cell
 from sandbox.privacy.release import Key, Listing, Release, What
 from sandbox.sql.aggregates import EXTREMES, QUANTILES
@@ -119,10 +119,9 @@ def _numbered(expr: Expr, below: Relation, count: int) -> Key:
 
 
 def _zoomed(frame: Frame, value: Expr, zoom: Released, face: Read, builder: Builder) -> Released:
-    """The release of the cell that ``zoom`` names for one point, by even parts."""
+    """The release of what ``zoom`` says to look into for one point, by even parts."""
     width, count = len(frame.below.fields), len(frame.keys)
-    # After the keys, by point: cell, low, high, rate, ... (``faces.ZOOMED``).
-    cell, low, high, rate = (width + count + face.index * _EACH + i for i in range(4))
+    part, low, high, rate = (width + count + face.index * len(ZOOMED) + i for i in range(4))
     same = [_same(k, Col(width + i), frame.below) for i, k in enumerate(frame.keys)]
     within = [Call("ge", (value, Col(low))), Call("lt", (value, Col(high)))]
     joined = join("inner", frame.below, zoom, conjunction((*same, *within)))
@@ -130,17 +129,14 @@ def _zoomed(frame: Frame, value: Expr, zoom: Released, face: Read, builder: Buil
     # The zoomed table has one row for each group (``faces``), so no row is met twice.
     below = replace(joined, privacy=frame.below.privacy)
     parts = zoomed_cell(value, Col(low), Col(rate), face.grid.cells)
-    looked = Key("", Col(cell), below.fields[cell].facts, None)
+    looked = Key("", Col(part), below.fields[part].facts, None)
     keys = (*frame.keys, looked, _numbered(parts, below, face.grid.cells))
     places = tuple(range(count + 1))
-    shown = tuple(Col(i) for i in (*range(count), cell - width))
+    shown = tuple(Col(i) for i in (*range(count), part - width))
     listed = Project(zoom, shown, tuple(zoom.fields[c.index] for c in shown), None)
     listing = Listing(listed, places, frame.most or MOST_CELLS)
     made = builder.built(Frame(below, keys, listing, frame.most), Base(What.ROWS), face)
     return builder.public(made)
-
-
-_EACH = 8
 
 
 def _same(key: Key, other: Expr, below: Relation) -> Expr:

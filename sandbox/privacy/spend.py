@@ -22,12 +22,20 @@ NOISE = 4
 more costs noise.  Measured by ``bench.accuracy``; from an eighth to a third actual errors hardly differ."""
 
 
+FAR = 1
+NEAR = 4
+"""Where there are cells, a fifth of the rest goes to a second draw at a cap that suits the largest cells."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One measure's part: ``noise`` for its draw, ``search`` for its cap (0: none), in nano."""
+    """One measure's part in nano: ``noise`` for its draw, ``search`` for its cap, ``far`` for a second draw.
+
+    Zero: there is none."""
 
     noise: int
     search: int
+    far: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +72,10 @@ def spend(priced: Priced, measure: Measure) -> Spend:
     columns = [Column(0, 0)] * len(release.measures)
     for j, part in zip(drawn, parts, strict=True):
         searched = part * SEARCH // (SEARCH + NOISE) if release.measures[j].search else 0
-        columns[j] = Column(part - searched, searched)
+        far = (part - searched) * FAR // (FAR + NEAR) if searched and _drawn_twice(release) else 0
+        columns[j] = Column(part - searched - far, searched, far)
     smallest = [c.noise for j, c in enumerate(columns) if j != shared]
+    smallest += [c.far for c in columns if c.search and _drawn_twice(release)]
     smallest += [c.search for j, c in enumerate(columns) if release.measures[j].search and j != shared]
     if any(part < 1 for part in smallest) or (release.selection is not None and selection < 1):
         raise refuse(
@@ -77,19 +87,27 @@ def spend(priced: Priced, measure: Measure) -> Spend:
     return Spend(measure, selection, tuple(columns), shared)
 
 
-def noise(release: Release, parts: Spend, j: int, cap: int) -> Mechanism:
+def _drawn_twice(release: Release) -> bool:
+    """One cap suits no cells of very different size; a lone cell needs one, and cells of values are read at once."""
+    return bool(release.keys) and release.face is None
+
+
+def noise(release: Release, parts: Spend, j: int, cap: int, *, far: bool = False) -> Mechanism:
     """The mechanism of measure ``j`` at a cap: a unit moves the column by at most ``cap``, in fine steps.
 
     In the norm that the statements clip (``statements.tally_sql``): L2 under zCDP, so Gaussian; L1 under
     pure epsilon, so Laplace.  Never the other one, whatever its half-width.
     """
     kind = Noise.LAPLACE if parts.measure is Measure.PURE else Noise.GAUSSIAN
-    return calibrate(kind, cap << fine_bits(release, cap), parts.columns[j].noise, parts.measure)
+    nano = parts.columns[j].far if far else parts.columns[j].noise
+    return calibrate(kind, cap << fine_bits(release, cap), nano, parts.measure)
 
 
-def half_width(release: Release, parts: Spend, j: int, cap: int, confidence: float = 0.95) -> float:
+def half_width(
+    release: Release, parts: Spend, j: int, cap: int, confidence: float = 0.95, *, far: bool = False
+) -> float:
     """The half-width of that noise, in steps of the measure's scale."""
-    return noise(release, parts, j, cap).half_width(confidence) / (1 << fine_bits(release, cap))
+    return noise(release, parts, j, cap, far=far).half_width(confidence) / (1 << fine_bits(release, cap))
 
 
 def search_noise(parts: Spend, j: int) -> Mechanism:

@@ -1,6 +1,6 @@
 """The normal form of inner joins: one for every way to write the same tables with the same conditions.
 
-``FROM a JOIN b ON p AND q``, ``FROM b, a WHERE q AND p`` and ``FROM (SELECT * FROM a WHERE q) AS a JOIN b ON p``
+``FROM a JOIN b ON p AND q``, ``FROM b, a WHERE q AND p``, ``FROM (SELECT * FROM a WHERE q) JOIN b ON p``
 ask one question, so they get one plan: one price, one kept answer, and no second draw of noise.
 
 A block of inner joins, filters and projections is taken apart into its leaves (everything else) and the
@@ -130,8 +130,8 @@ class _Arranger:
         own = self._columns(leaf)
         tests = [h for h in self.others if columns(h) and columns(h) <= set(own)]
         for group in self.groups:
-            first, *more = [i for i in group if i in own] or [0]
-            tests += [Call("eq", (Col(first), Col(i))) for i in more]
+            inside = [i for i in group if i in own]
+            tests += [Call("eq", (Col(inside[0]), Col(i))) for i in inside[1:]]
         return filter_(self.leaves[leaf], _all(remap(t, lambda i: i - own.start) for t in tests))
 
     def arrange(self) -> tuple[Relation, dict[int, int]]:
@@ -186,8 +186,9 @@ def _all(parts: Iterable[Expr]) -> Expr:
 
 
 def _equated(part: Expr) -> tuple[int, int] | None:
+    """The two columns set equal.  A column set equal to itself says something else: that it is not NULL."""
     match part:
-        case Call("eq", (Col(a), Col(b))):
+        case Call("eq", (Col(a), Col(b))) if a != b:
             return a, b
         case _:
             return None

@@ -34,8 +34,8 @@ class Field:
     """One output column.  ``clip``: where a measure is clamped when it is computed with.
 
     ``per_unit``: the value is a function of the row's unit (declared, verified at ingestion).
-    ``keys``: the sets of its table's columns, this one among them, in which no two rows of a *public* relation
-    agree.  ``hidden`` fields cannot be named.
+    ``keys``: the sets of its table's columns, this one among them, in which no two rows of a *public*
+    relation agree.  ``hidden`` fields cannot be named.
     """
 
     name: str

@@ -23,6 +23,12 @@ STORED: dict[str, list[tuple[str, str]]] = {
     "firm": [("uscc", "unit"), ("sector", "cat"), ("kwh", "num")],
 }  # fmt: skip
 
+PUBLIC: dict[str, list[tuple[str, str]]] = {
+    "hospital": [("hosp", "text"), ("grade", "cat"), ("beds", "big")],
+    "zone": [("city", "cat"), ("zone", "text")],
+    "today": [("day", "date"), ("f", "int")],
+}
+
 
 @dataclass(slots=True)
 class Source:
@@ -133,8 +139,26 @@ class Questions:
             shapes.append(
                 f"{unit} {self.pick(('', 'NOT '))}IN (SELECT {other}.{key} FROM {table} AS {other} WHERE {inner})"
             )
+        if unit:
+            table, key = ("firm", "uscc") if unit.endswith("uscc") else ("claim", "pid")
+            value = "kwh" if table == "firm" else self.pick(("fee", "n"))
+            shapes.append(
+                f"EXISTS (SELECT * FROM {table} AS {other} WHERE {other}.{key} = {unit} AND {other}.{value} <> {number or 3})"
+            )
+            shapes.append(
+                f"{number or 1} < (SELECT {self.pick(('COUNT(*)', 'AVG', 'SUM', '2 * MAX'))}".replace("COUNT(*)", "1 + COUNT")
+                + f"({other}.{value}) FROM {table} AS {other} WHERE {other}.{key} = {unit})"
+            )
         if number:
             shapes.append(f"{number} > (SELECT AVG({other}.fee) FROM claim AS {other})")
+        if number and text:
+            column = self.pick(("hosp", "icd", "region"))
+            shapes.append(
+                f"{number} {self.pick(('>', '<='))} (SELECT {self.pick(('AVG', 'COUNT', 'SUM'))}({other}.fee) "
+                f"FROM claim AS {other} WHERE {other}.{column} = {text} AND {other}.n > 0)"
+            )
+            one, two = self.condition(columns), self.condition(columns)
+            shapes.append(f"(({text} = 'h1' AND {one}) OR ({text} = 'h1' AND {two}))")
         if text:
             shapes.append(
                 f"{text} {self.pick(('', 'NOT '))}IN (SELECT {other}.hosp FROM hospital AS {other} WHERE {other}.beds > 1)"
@@ -163,7 +187,7 @@ class Questions:
         shapes: list[Callable[[int], Source]] = [self.table, self.table]
         if depth > 0:
             shapes += [self.with_public, self.with_public, self.tied, self.tied, self.per_unit, self.per_unit]
-            shapes += [self.union, self.distinct, self.windowed, self.projected]
+            shapes += [self.union, self.distinct, self.windowed, self.projected, self.listed]
         shape = self.random.choice(shapes)
         return shape(depth)
 
@@ -227,6 +251,30 @@ class Questions:
             on = f"{on} AND {self.condition([*left.columns, *right.columns])}"
         join = self.pick(("JOIN", "JOIN", "LEFT JOIN"))
         return Source(f"{left.text} {join} {right.text} ON {on}", [*left.columns, *right.columns])
+
+    def listed(self, depth: int) -> Source:
+        """Tables with commas, in any order, tied by conditions in WHERE."""
+        tables = {
+            "claim": ["person.pid = claim.pid"],
+            "hospital": ["claim.hosp = hospital.hosp"],
+            "zone": ["person.city = zone.city"],
+            "item": ["item.cid = claim.cid"],
+            "today": ["today.day = claim.day", "today.f > 0"],
+        }
+        extra = self.random.sample([t for t in tables if t != "claim"], self.random.randint(0, 3))
+        names = ["person", "claim", *extra]
+        where = [c for t in names for c in tables.get(t, ())]
+        columns = [(f"{t}.{c}", k) for t in names for c, k in (STORED | PUBLIC)[t]]
+        chosen = [("person.pid", "unit"), *self.random.sample(columns, min(len(columns), 4))]
+        self.random.shuffle(names)
+        self.random.shuffle(where)
+        if self.chance(0.3):
+            both, one, two = where.pop(), self.condition(columns), self.condition(columns)
+            where.append(f"(({both} AND {one}) OR ({both} AND {two}))")
+        alias = self.alias()
+        shown = ", ".join(f"{n} AS p{i}" for i, (n, _) in enumerate(chosen))
+        text = f"(SELECT {shown} FROM {', '.join(names)} WHERE {' AND '.join(where)}) AS {alias}"
+        return Source(text, [(f"{alias}.p{i}", k) for i, (_, k) in enumerate(chosen)])
 
     def below(self, depth: int) -> tuple[Source, str] | None:
         inner = self.source(depth - 1)

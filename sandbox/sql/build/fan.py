@@ -35,7 +35,7 @@ def fan_out(public: Relation, on: Expr, offset: int, known: Sequence[Facts]) -> 
 
 
 def _determined(given: set[str], keys: set[tuple[str, ...]]) -> bool:
-    """Whether the columns given hold a key.  All are of one table: what joins or unites tables has no keys."""
+    """Whether the columns given hold a key.  All are of one table: joins and unions have no keys."""
     return any(given.issuperset(key) for key in keys)
 
 

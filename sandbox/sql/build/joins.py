@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sandbox.errors import Code, refuse
 from sandbox.sql.build.fan import fan_out
-from sandbox.sql.build.units import unit_equality, unit_join_refusal
+from sandbox.sql.build.units import along_key, unit_equality, unit_join_refusal
 from sandbox.sql.expressions import TRUE, Call, Col, Expr, conjunction, conjuncts
 from sandbox.sql.facts import condition
 from sandbox.sql.relation import Field, Join, JoinKind, Relation, SemiJoin
@@ -59,7 +59,9 @@ def _both_private(
     condition = on if tied in conjuncts(on) else conjunction((*(c for c in conjuncts(on) if c != TRUE), tied))
     rows = None
     if left.privacy.rows is not None and right.privacy.rows is not None:
-        rows = left.privacy.rows * right.privacy.rows
+        # A row meets one row of the table that its key leads to: no more come out than went in.
+        both = (left.privacy.rows, right.privacy.rows)
+        rows = max(both) if along_key(left, right, on) else both[0] * both[1]
     single = left.privacy.single and right.privacy.single
     return Join(kind, left, right, condition, fields, replace(left.privacy, rows=rows, single=single))
 

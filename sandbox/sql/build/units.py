@@ -14,6 +14,20 @@ def unit_equality(left: Relation, right: Relation, on: Expr) -> bool:
     return any(_ties(left, right, part) for part in conjuncts(on))
 
 
+def along_key(left: Relation, right: Relation, on: Expr) -> bool:
+    """Whether ``on`` sets a column equal to the key that its key path leads to."""
+    fields = (*left.fields, *right.fields)
+    for part in conjuncts(on):
+        match part:
+            case Call("eq", (Col(a), Col(b))):
+                one, two = fields[a].source, fields[b].source
+                if _follows(one, two) or _follows(two, one):
+                    return True
+            case _:
+                continue
+    return False
+
+
 def _ties(left: Relation, right: Relation, part: Expr) -> bool:
     match part:
         case Call("eq", (Col(a), Col(b))):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import operator
 import re
 from fractions import Fraction
 
@@ -10,7 +11,7 @@ from sqlglot import exp
 
 from sandbox.catalogue import Kind
 from sandbox.errors import Code, refuse
-from sandbox.sql.expressions import Expr, Literal
+from sandbox.sql.expressions import Call, Expr, Literal
 
 LARGEST = 2**62
 REAL = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
@@ -55,6 +56,18 @@ def number(text: str) -> Literal:
     if exact is None or exact > 10**30:
         raise refuse(Code.LITERAL, text[:30], "use a plain decimal number", "请使用普通小数")
     return Literal(exact, Kind.DOUBLE)
+
+
+EXACT = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
+
+
+def exact(call: Call) -> Literal | None:
+    """``0.06 + 0.01`` is 0.07, as in the engine's decimals; in binary64 it would be a little less."""
+    values = [a.value for a in call.args if isinstance(a, Literal) and isinstance(a.value, int | Fraction)]
+    if call.name not in EXACT or len(values) != 2 or not any(isinstance(v, Fraction) for v in values):
+        return None
+    value = Fraction(EXACT[call.name](*values))
+    return Literal(value, Kind.DOUBLE) if abs(value) <= 10**30 else None
 
 
 def whole(node: object, most: int) -> int | None:

@@ -230,6 +230,9 @@ class Reader:
         return call
 
     def _folded(self, call: Call) -> Expr:
+        exact = literals.exact(call)
+        if exact is not None:
+            return exact
         value = evaluate(call, ())
         kind = facts_of(call, ()).kind
         endless = isinstance(value, float) and not math.isfinite(value)

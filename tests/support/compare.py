@@ -1,0 +1,42 @@
+"""Answers of an engine beside the oracle's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from sandbox.sql.relation import Order, Project, Relation
+
+Row = tuple[Any, ...]
+
+
+def shown(value: Any) -> str:
+    """A text that is equal for values that are equal up to rounding."""
+    if isinstance(value, float):
+        return f"{value + 0.0:.9g}"
+    return f"{type(value).__name__} {value!r}"
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Equal, or reals that are equal up to rounding."""
+    if isinstance(a, float) and isinstance(b, float):
+        return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-9)
+    return type(a) is type(b) and bool(a == b)
+
+
+def in_order(relation: Relation) -> bool:
+    """Whether the relation says an order of its rows."""
+    return isinstance(relation, Order) or (isinstance(relation, Project) and in_order(relation.input))
+
+
+def difference(relation: Relation, answer: Sequence[Row], wanted: Sequence[Row]) -> str | None:
+    """What is not the same in two answers to one relation."""
+    if not in_order(relation):
+        answer, wanted = (sorted(rows, key=lambda r: [shown(v) for v in r]) for rows in (answer, wanted))
+    if len(answer) != len(wanted):
+        return f"{len(answer)} rows, not {len(wanted)}"
+    for got, want in zip(answer, wanted, strict=True):
+        if not all(alike(a, b) for a, b in zip(got, want, strict=True)):
+            return f"{got!r} is not {want!r}"
+    return None
