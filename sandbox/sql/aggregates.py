@@ -83,9 +83,9 @@ def agg_facts(agg: Agg, inputs: Sequence[Facts], rows: int | None, *, private: b
             _need_bounds(agg.name, known)
         return _number(agg.name, known, rows)
     if agg.name in ("bool_and", "bool_or") and known.kind is not Kind.BOOLEAN:
-        raise refuse(Code.TYPE, agg.name, "give it a condition", "参数须为条件")
+        raise mistyped((known,), agg.name, "give it a condition", "参数须为条件")
     if agg.name == "string_agg" and known.kind is not Kind.STRING:
-        raise refuse(Code.TYPE, agg.name, "give it text", "参数须为文本")
+        raise mistyped((known,), agg.name, "give it text", "参数须为文本")
     return Facts(known.kind, True, known.range, known.scale)
 
 

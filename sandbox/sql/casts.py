@@ -7,10 +7,9 @@ import math
 from fractions import Fraction
 
 from sandbox.catalogue import UNBOUNDED, Kind, Range
-from sandbox.errors import Code, refuse
 from sandbox.sql.expressions import Facts
 from sandbox.sql.functions.numbers import round_half_away
-from sandbox.sql.functions.registry import Value
+from sandbox.sql.functions.registry import Value, mistyped
 
 ALLOWED: dict[Kind, tuple[Kind, ...]] = {
     Kind.INTEGER: (Kind.INTEGER, Kind.DOUBLE, Kind.BOOLEAN),
@@ -31,8 +30,8 @@ def cast_facts(facts: Facts, kind: Kind, scale: Fraction | None) -> Facts:
     if facts.domain == ():
         return Facts(_stored(kind), True, Range(), Fraction(1) if kind.numeric else None, ())
     if facts.kind not in ALLOWED[kind]:
-        raise refuse(
-            Code.TYPE,
+        raise mistyped(
+            (facts,),
             f"CAST {facts.kind.value} AS {kind.value}",
             "this cast could fail on data and is not allowed",
             "此转换可能因数据而失败，不予许可",

@@ -23,6 +23,7 @@ class Facts:
 
     ``scale`` is the exact granularity of numbers (1 for integers, 1/100 for cents), ``None`` if the
     value is a general real.  ``domain`` lists every possible non-null value, if finite and known.
+    ``unit`` names the column, as ``table.column``, whose values are numbers that stand for privacy units.
     """
 
     kind: Kind
@@ -30,6 +31,7 @@ class Facts:
     range: Range = field(default=UNBOUNDED, hash=False)
     scale: Fraction | None = field(default=None, hash=False)
     domain: tuple[Scalar, ...] | None = field(default=None, hash=False)  # thousands of values, at times
+    unit: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,7 +241,7 @@ class Worlds:
         self.bases = [
             {u: {**people(random, u), **firms(random, u)} for u in range(UNITS)} for _ in range(DATABASES)
         ]
-        self._together = _filled(
+        self._together = filled(
             (units, i, VARIANTS[i]) for i, units in ((i, self.bases[v.base]) for i, v in enumerate(VARIANTS))
         )
         self._alone: dict[Variant, duckdb.DuckDBPyConnection] = {}
@@ -259,7 +259,7 @@ class Worlds:
         if variant is None:
             return self._together
         if variant not in self._alone:
-            self._alone[variant] = _filled([(self.bases[variant.base], 0, variant)])
+            self._alone[variant] = filled([(self.bases[variant.base], 0, variant)])
         return self._alone[variant]
 
     def share(self, number: int, table: pa.Table) -> None:
@@ -291,7 +291,7 @@ SQL_TYPES = {
 }
 
 
-def _filled(parts: Iterable[tuple[Units, int, Variant]]) -> duckdb.DuckDBPyConnection:
+def filled(parts: Iterable[tuple[Units, int, Variant]]) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     for setting in ("threads = 1", "TimeZone = 'UTC'"):
         connection.execute(f"SET {setting}")

@@ -168,7 +168,7 @@ def test_a_small_run_over_the_whole_journey(cache: Path) -> None:
         lines = {name: asker.line(name, texts()[name], 0) for name in ("q04", "q05", "q10", "q13", "q16", "q20")}
     finally:
         asker.close()
-    assert {n: line.status for n, line in lines.items()} == {n: "answered" for n in lines} | {"q10": "refused"}
+    assert {n: line.status for n, line in lines.items()} == dict.fromkeys(lines, "answered") | {"q10": "refused"}
     assert (lines["q05"].shown, lines["q05"].stated) == (5, 5)
     assert not lines["q16"].noisy and lines["q20"].noisy
     assert lines["q13"].predicted is not None and lines["q13"].predicted < 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sandbox.catalogue import Kind, Use
 from sandbox.errors import Code, Reason
 from sandbox.policy.authorize.atoms import Atom, Role
+from sandbox.sql.functions.registry import ONLY_COUNTED
 
 INSTEAD = {
     "string_agg": "GROUP BY the column with COUNT(*)",
@@ -39,8 +40,7 @@ def missing(atom: Atom, use: Use) -> Reason:
 
 def unit(atom: Atom, use: Use) -> Reason:
     """A privacy unit is never shown, compared or computed with."""
-    hint = "a privacy unit may only be counted (COUNT(DISTINCT …)) and joined as the grant lists"
-    return _about(Code.USE, atom, use, hint, "隐私单元只能去重计数，或按授权列出的方式连接")
+    return _about(Code.USE, atom, use, *ONLY_COUNTED)
 
 
 def derived_key(atom: Atom) -> Reason:

@@ -61,7 +61,7 @@ class Bands:
 
 def bands(expr: Expr, atoms: Sequence[Atom]) -> Bands | None:
     """The bands that ``expr`` puts a bare stored column into, if it does."""
-    found = _temporal(expr) or _numeric(expr)
+    found = _temporal(expr) or _numeric(expr) or _day(expr, atoms)
     if found is None or atoms[found.index].role is not Role.STORED:
         return None
     return found
@@ -88,6 +88,13 @@ def _temporal(expr: Expr) -> Bands | None:
             return _grain(arg, "day")
         case _:
             return None
+
+
+def _day(expr: Expr, atoms: Sequence[Atom]) -> Bands | None:
+    """A date as it is: nothing is finer than its day."""
+    if isinstance(expr, Col) and atoms[expr.index].kind is Kind.DATE:
+        return Bands(expr.index, "calendar", grain="day")
+    return None
 
 
 def _grain(arg: Expr, grain: str) -> Bands | None:

@@ -57,7 +57,7 @@ def _stored_field(table: Table, column: Column) -> Field:
     spread = column.range if (kind.numeric or kind.temporal) else UNBOUNDED
     known = Facts(kind, column.nullable and not is_unit, spread, scale, column.domain)
     if is_unit:
-        known = Facts(Kind.INTEGER, False, UNBOUNDED, Fraction(1))
+        known = Facts(Kind.INTEGER, False, UNBOUNDED, Fraction(1), unit=f"{table.name}.{column.name}")
     elif known.domain is None:
         known = replace(known, domain=_implied_domain(known))
     clip = (

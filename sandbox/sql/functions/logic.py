@@ -26,7 +26,7 @@ def comparable(name: str, facts: tuple[Facts, ...]) -> None:
     typed = not_null(facts)
     if len({family(f.kind) for f in typed}) > 1:
         kinds = " and ".join(f.kind.value for f in typed)
-        raise refuse(Code.TYPE, f"{name}: {kinds}", "CAST one side", "请对一侧使用 CAST")
+        raise mistyped(typed, f"{name}: {kinds}", "CAST one side", "请对一侧使用 CAST")
 
 
 def not_null(facts: tuple[Facts, ...]) -> tuple[Facts, ...]:

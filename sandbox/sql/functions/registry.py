@@ -59,7 +59,25 @@ def kinds_must(name: str, facts: tuple[Facts, ...], wanted: Mapping[int, tuple[K
         if facts[position].kind not in allowed:
             found, expected = facts[position].kind.value, " or ".join(k.value for k in allowed)
             hint = f"give it {expected}; a CAST may help"
-            raise refuse(Code.TYPE, f"{name}({found})", hint, f"应为 {expected}，可使用 CAST")
+            raise mistyped(facts, f"{name}({found})", hint, f"应为 {expected}，可使用 CAST")
+
+
+ONLY_COUNTED = (
+    "a privacy unit may only be counted (COUNT(DISTINCT …)) and joined as the grant lists",
+    "隐私单元只能去重计数，或按授权列出的方式连接",
+)
+
+
+def mistyped(facts: Sequence[Facts], subject: str, hint: str, hint_zh: str) -> Refusal:
+    """The refusal (TYPE) of values of the wrong kind; with a privacy unit among them, of its use (USE).
+
+    A unit is stored as a number whatever its column holds at the source, so that its kind would be no
+    reason that a reader of the catalogue could understand, and no CAST would help.
+    """
+    unit = next((f.unit for f in facts if f.unit), "")
+    if unit:
+        return refuse(Code.USE, unit, *ONLY_COUNTED, column=unit.rpartition(".")[2])
+    return refuse(Code.TYPE, subject, hint, hint_zh)
 
 
 NUMBERS = (Kind.INTEGER, Kind.DOUBLE)
