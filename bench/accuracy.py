@@ -207,12 +207,15 @@ def main() -> None:
     only = sys.argv[2] if len(sys.argv) > 2 else ""
     found = []
     for case in cases():
-        name = f"{case.shape:11} {case.units:>8} {case.form:>6} {case.cells:>4} {case.epsilon:>4} {'pure' if case.pure else 'zcdp'} {case.rows or '-':>3}"
+        kind = "pure" if case.pure else "zcdp"
+        name = f"{case.shape:11} {case.units:>8} {case.form:>6} {case.cells:>4} {case.epsilon:>4} {kind}"
+        name += f" {case.rows or '-':>3}"
         if only not in name:
             continue
         line = measure(case, runs)
         found.append(line)
-        figures = f"{100 * line.covered:6.1f} {100 * line.worst:6.1f} {100 * line.width:9.3f} {100 * line.error:9.3f} {100 * line.best:9.3f}"
+        percents = (line.covered, line.worst, line.width, line.error, line.best)
+        figures = " ".join(f"{100 * x:9.3f}" for x in percents)
         print(name, figures, flush=True)
     covered = [x.covered for x in found]
     print(

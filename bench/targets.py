@@ -1,11 +1,11 @@
 """``python -m bench.targets [RUNS]``: errors at epsilon 1 on a table like those that peers are measured on.
 
-1,000,000 rows of 100,000 persons: rows a person geometric with mean 10 (median 7, 99 % below 47, largest about
-113), 12 regions that are functions of the person, 400 cities by Zipf's law that rows cross freely, amounts up
-to 500.  No bound on rows is declared.  Errors are relative, means over the released cells in question, and
-medians over runs; an answer that withholds a city counts as wrong by all of it.  Each question is asked through
-the gateway of an empty store, under a zCDP grant (delta 1e-6) and, where no key is unknown, a pure one.  The
-last line is one JSON object.
+1,000,000 rows of 100,000 persons: rows a person geometric with mean 10 (median 7, 99 % below 47, largest
+about 113), 12 regions that are functions of the person, 400 cities by Zipf's law that rows cross freely,
+amounts up to 500.  No bound on rows is declared.  Errors are relative, means over the cells in question, and
+medians over runs; a withheld city counts as wrong by all of it.  Each question is asked through the gateway
+of an empty store, under a zCDP grant (delta 1e-6) and, where no key is unknown, a pure one.  The last line is
+one JSON object.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import datetime as dt
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -146,7 +146,9 @@ def measured(question: Question, answers: Sequence[Answer], truth: Rows, persons
         keys, values = (answer.table.column(i).to_pylist() for i in (0, 1))
         margins = answer.margins.column(1).to_pylist()
         found = {k: (v, m) for k, v, m in zip(keys, values, margins, strict=True)}
-        errors.append(np.mean([abs(found[k][0] - truth[k]) / truth[k] if k in found else 1.0 for k in judged]))
+        errors.append(
+            np.mean([abs(found[k][0] - truth[k]) / truth[k] if k in found else 1.0 for k in judged])
+        )
         widths += [found[k][1] / truth[k] for k in judged if k in found and found[k][1] is not None]
         held += [abs(v - truth.get(k, 0)) <= m for k, (v, m) in found.items() if m is not None]
         groups.append(len(found))
@@ -175,7 +177,8 @@ def main() -> None:
     here = home()
     here = replace(here, settings=replace(here.settings, release_clock_ms=0))
     found: list[Line] = []
-    print(f"{'question':34} {'target %':>9} {'error %':>9} {'half-width %':>13} {'covered %':>10} {'groups':>7} {'fewest':>7}")
+    heads = ("target %", "error %", "half-width %", "covered %", "groups", "fewest")
+    print(f"{'question':34} " + " ".join(f"{h:>12}" for h in heads))
     asked: dict[tuple[str, str], list[Answer]] = {}
     for question in QUESTIONS:
         key = (question.grant, question.sql)
@@ -184,8 +187,9 @@ def main() -> None:
         with plain(here, "targets") as connection:
             line = measured(question, asked[key], *_facts(connection, question))
         found.append(line)
-        shares = f"{100 * line.target:>9.3f} {100 * line.error:>9.3f} {100 * line.width:>13.3f} {100 * line.covered:>10.1f}"
-        print(f"{line.name:34} {shares} {line.groups:>7} {line.fewest:>7}", flush=True)
+        shares = (line.target, line.error, line.width, line.covered)
+        figures = [*(f"{100 * x:12.3f}" for x in shares), f"{line.groups:>12}", f"{line.fewest:>12}"]
+        print(f"{line.name:34} " + " ".join(figures), flush=True)
     met = [x.name for x in found if x.error <= x.target]
     print(json.dumps({"runs": runs, "met": met, "lines": [asdict(x) for x in found]}))
 

@@ -329,6 +329,14 @@ class Code(Enum):
         "join on equal columns, or aggregate before joining",
         "请按列相等连接，或先聚合再连接",
     )
+    WITHIN = Meaning(
+        415,
+        403,
+        "this accuracy cannot be promised: {subject}",
+        "无法保证此准确度：{subject}",
+        "{hint}",
+        "{hint}",
+    )
     # 5xx budget
     BUDGET = Meaning(
         501,

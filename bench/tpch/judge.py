@@ -128,9 +128,7 @@ def wrong(found: list[Judged]) -> str:
 
 def _tail(count: int, missed: int) -> float:
     """The chance of at least so many misses, each with the nominal one."""
-    below = sum(
-        math.comb(count, k) * NOMINAL**k * (1 - NOMINAL) ** (count - k) for k in range(missed)
-    )
+    below = sum(math.comb(count, k) * NOMINAL**k * (1 - NOMINAL) ** (count - k) for k in range(missed))
     return max(1 - below, 0.0)
 
 
@@ -149,4 +147,6 @@ def _number(row: Row | None, column: int) -> float:
 
 def _rounded(row: Row) -> Row:
     """Whole sums are compared as binary64 to nine digits; DuckDB's are decimals."""
-    return tuple(f"{float(v):.9g}" if isinstance(v, int | float) or hasattr(v, "as_tuple") else v for v in row)
+    return tuple(
+        f"{float(v):.9g}" if isinstance(v, int | float) or hasattr(v, "as_tuple") else v for v in row
+    )

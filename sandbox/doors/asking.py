@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import re
 import uuid
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,12 +17,13 @@ from typing import Final
 
 from sandbox.doors import wire
 from sandbox.errors import Code, Refusal, refuse
-from sandbox.model import Person, Request
+from sandbox.model import Person, Request, Within
 from sandbox.privacy.accounting import parse_epsilon
 
-FIELDS: Final = ("sql", "grant", "epsilon", "idempotency_key")
+FIELDS: Final = ("sql", "grant", "epsilon", "within", "idempotency_key")
 LONGEST_BODY: Final = 64 * 1024
 _LONGEST_KEY: Final = 200
+_WITHIN: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(%?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Asked:
     grant: str
     epsilon: Fraction | None
     key: str | None
+    within: Within | None = None
 
     def request(self, person: Person, now: dt.datetime) -> Request:
         """The request of this person.
@@ -46,12 +49,14 @@ class Asked:
         With an idempotency key, repeating the same body gives the same request id, so a retry after a
         lost answer is not a second request.
         """
-        return Request(self._id(person), person, self.grant, self.sql, self.epsilon, now)
+        return Request(self._id(person), person, self.grant, self.sql, self.epsilon, now, self.within)
 
     def _id(self, person: Person) -> str:
         if self.key is None:
             return new_id()
         told = [person.name, self.key, self.grant, self.sql, str(self.epsilon)]
+        if self.within is not None:
+            told.append(f"within {self.within.amount} {self.within.relative}")
         return hashlib.sha256(wire.text(told).encode()).hexdigest()[:32]
 
 
@@ -73,7 +78,25 @@ def read_body(data: bytes) -> Asked:
         limit = f"1 to {_LONGEST_KEY} characters"
         raise _form("idempotency_key", f"give {limit}", f"请给出 1 到 {_LONGEST_KEY} 个字符")
     asked = parse_epsilon(_literal(body["epsilon"])) if "epsilon" in body else None
-    return Asked(_text(body, "sql"), _text(body, "grant"), asked, key)
+    within = parse_within(_literal(body["within"])) if "within" in body else None
+    return Asked(_text(body, "sql"), _text(body, "grant"), asked, key, within)
+
+
+def parse_within(text: str) -> Within:
+    """Read an accuracy: a plain decimal above zero, such as 100, or a percentage such as 5%.
+
+    At most 12 digits before the point and 6 after.  Anything else is refused with ``Code.WITHIN``.
+    """
+    found = _WITHIN.fullmatch(text)
+    amount = Fraction(found.group(1)) if found else Fraction(0)
+    if found is None or amount == 0:
+        raise refuse(
+            Code.WITHIN,
+            _quote(text),
+            "give a plain decimal above zero, such as 100, or a percentage, such as 5%",
+            "请给出大于零的十进制数（如 100）或百分比（如 5%）",
+        )
+    return Within(amount / 100, True) if found.group(2) else Within(amount, False)
 
 
 def _object(data: bytes) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from sandbox.doors import filters, forms, screens, wire
-from sandbox.doors.asking import new_id
+from sandbox.doors.asking import new_id, parse_within
 from sandbox.doors.cli_base import (
     BUREAU,
     AsOption,
@@ -25,7 +25,7 @@ from sandbox.doors.cli_base import (
 )
 from sandbox.doors.terminal import Terminal
 from sandbox.errors import Code, refuse
-from sandbox.model import Answer, Balance, Person, Refused, Request, Words
+from sandbox.model import Answer, Balance, Person, Refused, Request, Within, Words
 from sandbox.privacy.accounting import parse_epsilon
 
 SqlArgument = Annotated[str | None, typer.Argument(metavar="[SQL]", help="One SELECT, or - for stdin. 查询")]
@@ -33,6 +33,10 @@ FileOption = Annotated[Path | None, typer.Option("--file", help="Read the query 
 GrantOption = Annotated[str, typer.Option("--grant", help="The grant to ask under. 授权编号")]
 EpsilonOption = Annotated[
     str | None, typer.Option("--epsilon", help="How much to spend; the grant's default if absent. 隐私预算")
+]
+WithinOption = Annotated[
+    str | None,
+    typer.Option("--within", help="The least epsilon for this accuracy: 100 or 5%. 按准确度提问"),
 ]
 CsvOption = Annotated[bool, typer.Option("--csv", help="CSV on stdout, margins as columns. 输出 CSV")]
 ArrowOption = Annotated[
@@ -55,6 +59,7 @@ def query(
     grant: GrantOption,
     file: FileOption = None,
     epsilon: EpsilonOption = None,
+    within: WithinOption = None,
     name: AsOption = BUREAU,
     csv: CsvOption = False,
     arrow: ArrowOption = None,
@@ -65,10 +70,10 @@ def query(
     """Ask a question and pay for it.  提交查询。"""
     if sum((as_json, csv, arrow is not None)) > 1:
         raise typer.BadParameter("choose one of --json, --csv, --arrow")
-    text, spend = _sql(sql, file), _epsilon(epsilon)
+    text, spend, aim = _sql(sql, file), _epsilon(epsilon), _within(within)
     terminal = terminal_of(lang, as_json)
     with gateway_of(home, name) as (gateway, person):
-        found = gateway.query(_request(person, grant, text, spend))
+        found = gateway.query(_request(person, grant, text, spend, aim))
         if isinstance(found, Refused):
             raise typer.Exit(terminal.refused(found.reasons, found.request))
         left = [b for b in gateway.budget(person) if b.account.startswith(f"{found.grant}/")]
@@ -90,16 +95,17 @@ def explain(
     grant: GrantOption,
     file: FileOption = None,
     epsilon: EpsilonOption = None,
+    within: WithinOption = None,
     name: AsOption = BUREAU,
     as_json: JsonOption = False,
     home: HomeOption = None,
     lang: LangOption = None,
 ) -> None:
     """Show derivation, price and predicted error; spends nothing.  查看推导、费用与预计误差。"""
-    text, spend = _sql(sql, file), _epsilon(epsilon)
+    text, spend, aim = _sql(sql, file), _epsilon(epsilon), _within(within)
     terminal = terminal_of(lang, as_json)
     with gateway_of(home, name) as (gateway, person):
-        found = gateway.explain(_request(person, grant, text, spend))
+        found = gateway.explain(_request(person, grant, text, spend, aim))
     if isinstance(found, Refused):
         raise typer.Exit(terminal.refused(found.reasons, found.request))
     if as_json:
@@ -189,8 +195,14 @@ def _epsilon(text: str | None) -> Fraction | None:
     return None if text is None else parse_epsilon(text)
 
 
-def _request(person: Person, grant: str, sql: str, epsilon: Fraction | None) -> Request:
-    return Request(new_id(), person, grant, sql, epsilon, utc_now())
+def _within(text: str | None) -> Within | None:
+    return None if text is None else parse_within(text)
+
+
+def _request(
+    person: Person, grant: str, sql: str, epsilon: Fraction | None, within: Within | None
+) -> Request:
+    return Request(new_id(), person, grant, sql, epsilon, utc_now(), within)
 
 
 def _charged(found: Answer, left: list[Balance]) -> list[Balance]:

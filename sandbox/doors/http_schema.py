@@ -64,6 +64,14 @@ SCHEMAS: Final[dict[str, Schema]] = {
                 "most 6 decimals, as number or string.  Absent: the grant's default.  Never null.",
                 "anyOf": [{"type": "number"}, {**_STRING, "pattern": r"^[0-9]{1,3}(\.[0-9]{1,6})?$"}],
             },
+            "within": {
+                "description": "Instead of epsilon: the least that is predicted to give 95 % intervals of "
+                "this half-width, a plain decimal or a percentage of the value.",
+                "anyOf": [
+                    {"type": "number", "exclusiveMinimum": 0},
+                    {**_STRING, "pattern": r"^[0-9]{1,12}(\.[0-9]{1,6})?%?$"},
+                ],
+            },
             "idempotency_key": {
                 **_STRING,
                 "minLength": 1,

@@ -13,15 +13,14 @@ as it likely is and as it may be at 95 %, in three parts from the bottom of the 
 1. *Bins that are seen.*  A bin is seen if its count stands out of the noise; the highest seen bin is the
    top.  Bins up to the top count with their noisy count: likely, times the distance of their middle
    from c; at most, that of their upper edge, and 1.645 standard deviations of that sum's noise more.
-2. *The tail beyond the top.*  Units there exist but no bin of them stands out; with the small share of
-   the budget that a histogram gets, they may hold a large part of the total.  What can be said of
-   them rests on an assumption: counts per bin fall geometrically beyond the top, as those of Pareto
-   and Zipf data do (ratio 2^(-index/2)), while log-normal, Poisson and bounded data fall faster.  The
-   ratio is fitted to the bins around and beyond the top.  The best fit serves to choose c; the
-   heaviest ratio not rejected at 95 % (likelihood ratio, chi-square 3.84) serves to state the excess.
-3. *A tail hidden in the noise.*  Bins around the top may fall steeply and a thin tail follow, as in a
-   Zipf sample's first bins.  So the excess is never stated below that of a tail of ratio 0.6 (Pareto
-   index 1.5) with as many units as the noisy bins beyond the top leave room for.
+2. *A tail beyond the top that is felt.*  No bin of it stands out, but all together they do.  With the small
+   share of the budget that a histogram gets, they may hold a large part of the total, and what can be said
+   of them rests on an assumption: counts per bin fall geometrically beyond the top, as those of Pareto and
+   Zipf data do (ratio 2^(-index/2)), while log-normal, Poisson and bounded data fall faster.  The ratio is
+   fitted to the bins beyond the top, and to the top itself if one tail fits both.  The best fit is what is
+   likely; the heaviest ratio not rejected at 95 % (likelihood ratio, chi-square 3.84) is what may be.
+3. *A tail hidden in the noise.*  Where nothing is felt, nothing is likely; but a tail of finite variance
+   (ratio 0.5, Pareto index 2) may be there, with as many units as the noisy bins leave room for.
 
 A *declaration* (``declared``: the largest norm that the owner expects) is believed until the histogram
 contradicts it: bins beyond it hold no hidden tail, but they count like all others once they are seen,
@@ -110,7 +109,8 @@ def choose(
     the answer's noise at cap c.  ``declared``: the largest norm expected (none: the last edge).
     ``share``: the part of the sum that stands in the cell whose error is to be least.  ``corrected``: values
     of cells will be raised by what clipping likely removed (``clipping``), which leaves a part of it.
-    ``whole``: norms are whole numbers.  Ties go to the smaller cap.  ``ValueError`` if the shapes differ, the edges do not rise, or the half-width is not positive.
+    ``whole``: norms are whole numbers.  Ties go to the smaller cap.  ``ValueError`` if the shapes differ, the
+    edges do not rise, or the half-width is not positive.
     """
     counts, beyond = _checked(bins, noisy_counts, histogram_half_width)
     deviation = histogram_half_width / _DEVIATIONS

@@ -16,9 +16,9 @@ else is known.  For d = 0 the half-width is the noise's at 95 %; for larger d on
 noise's half-width at 91 % plus d is enough: from 2 d at least the half-width at 95 % on, the far tail has
 less than 0.5 %.
 
-Two draws.  One cap does not suit cells of very different size: small ones want little noise, large ones little
-clipping.  Where there are cells, a part of the budget goes to a second draw at the cap that suits their total,
-and each cell is shown by both: see ``blended``.
+Two draws.  One cap does not suit cells of very different size: small ones want little noise, large ones
+little clipping.  Where there are cells, a part of the budget goes to a second draw at the cap that suits
+their total, and each cell is shown by both: see ``blended``.
 
 All here is post-processing of noisy values: privacy does not depend on it.
 """
@@ -41,6 +41,7 @@ UNEVEN: Final = 2.0
 
 _DEVIATIONS: Final = 1.645
 _SMALLEST_SHARE: Final = 1e-6
+_UNKNOWN: Final = 1e150  # stands for an infinite remainder in weights; its square is finite
 NEAR: Final = 0.91
 """The confidence at which noise counts where clipping outweighs it."""
 
@@ -86,11 +87,12 @@ def corrected(amounts: Floats, cap: Cap, noise: Width, *, sign: int, alone: bool
 def blended(near: Estimate, far: Estimate) -> tuple[Floats, Floats]:
     """The amounts of two independent draws of the same cells, and the half-widths of their intervals.
 
-    ``near`` is drawn at a cap with little noise, ``far`` at one with little clipping.  A cell's amount is their
-    mean, weighted by the inverse square of the error that each likely has.  Its interval is the shortest around
-    that which holds the interval of one of them, or of their mean by inverse variance of the noise.
+    ``near`` is drawn at a cap with little noise, ``far`` at one with little clipping.  A cell's amount is
+    their mean, weighted by the inverse square of the error that each likely has.  Its interval is the
+    shortest around that which holds the interval of one of them, or of their mean by inverse variance.
     """
-    squares = [(e.noise.whole / 2) ** 2 + (LEFT * e.remainder) ** 2 for e in (near, far)]
+    known = [np.minimum(LEFT * e.remainder, _UNKNOWN) for e in (near, far)]
+    squares = [(e.noise.whole / 2) ** 2 + left**2 for e, left in zip((near, far), known, strict=True)]
     weight = squares[0] / (squares[0] + squares[1])
     shown = (1 - weight) * near.amounts + weight * far.amounts
     even = near.noise.whole**2 / (near.noise.whole**2 + far.noise.whole**2)
@@ -104,7 +106,10 @@ def _mean(near: Estimate, far: Estimate, w: float) -> Estimate:
     pairs = ((near.noise.whole, far.noise.whole), (near.noise.near, far.noise.near))
     width = Width(*(math.hypot((1 - w) * a, w * b) for a, b in pairs))
     amounts = (1 - w) * near.amounts + w * far.amounts
-    return Estimate(amounts, (1 - w) * near.remainder + w * far.remainder, width)
+    remainder = np.zeros(len(amounts))
+    for part, estimate in ((1 - w, near), (w, far)):
+        remainder += part * estimate.remainder if part else 0.0  # 0 times an unknown one is none
+    return Estimate(amounts, remainder, width)
 
 
 def _borne(amounts: Floats, cap: Cap, noise: Width, *, sign: int, alone: bool) -> tuple[Floats, Floats]:

@@ -1,7 +1,7 @@
 """From the aggregates of a query to the few measures that are noised, and back.
 
-COUNT, SUM, AVG, VAR, STDDEV, COVAR, CORR and REGR become sums of integers per row; the answer's columns are
-computed from the noised sums afterwards, which costs nothing.  With n rows and deviations d from a centre c
+COUNT, SUM, AVG, VAR, STDDEV, COVAR, CORR and REGR become sums of integers per row; the answer's columns
+are computed from the noised sums afterwards, which costs nothing.  With n rows and deviations d from a centre c
 (zero, or the middle of the range: below), S1 = sum d, S2 = sum d^2, and likewise over pairs:
 
     AVG = c + S1 / n        VAR_POP = S2 / n - (S1 / n)^2        VAR_SAMP = VAR_POP n / (n - 1)
@@ -10,10 +10,10 @@ computed from the noised sums afterwards, which costs nothing.  With n rows and 
 
 Variances are never negative, correlations within [-1, 1], and all is NULL where the noisy count is below 1 (or 2).
 
-*Centring.*  A value in [a, b] adds up to max(|a|, |b|) to a sum, its deviation from the middle at most (b - a) / 2.
-So sums are of deviations wherever less noise follows for certain: where caps are fixed (one row a unit)
-and the bound shrinks, and where caps are found privately, if even the smallest |x| is no less than half the
-range.  Elsewhere a found cap follows the values themselves, which may be small where the range is wide.
+*Centring.*  A value in [a, b] adds up to max(|a|, |b|) to a sum, its deviation from the middle at most
+(b - a) / 2.  So sums are of deviations wherever less noise follows for certain: where caps are fixed (one row
+a unit) and the bound shrinks, and where caps are found privately, if even the smallest |x| is no less than
+half the range.  Elsewhere a found cap follows the values themselves, which may be small where the range is wide.
 Where SUM(x) is asked as well, its sum serves and is not taken a second time.
 """
 
@@ -48,8 +48,9 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Desugared:
-    """The distinct sums (``Col(i)`` is ``bases[i]``); what is computed of them first, columns after theirs
-    (``steps``); and for each aggregate its value over all these (``outputs``)."""
+    """The distinct sums (``Col(i)`` is ``bases[i]``), and what is computed of them.
+
+    ``steps``: what is computed first, columns after theirs.  ``outputs``: each aggregate over all these."""
 
     bases: tuple[Base, ...]
     steps: tuple[Expr, ...]

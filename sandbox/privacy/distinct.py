@@ -7,7 +7,7 @@ the least place that any unit gives it matters, and one statement tells the coun
     p = 1       x: pairs of the group whose least place is in bin ``b``
     p = -1      z: units whose number of pairs is in bin ``b``
 
-The bound (proof in docs/soundness.md): adding a unit adds at most its first C pairs to the set, and removes none.
+The bound (proof in docs/soundness.md): adding a unit adds at most its first C pairs, and removes none.
 """
 
 from __future__ import annotations

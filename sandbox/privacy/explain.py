@@ -8,6 +8,7 @@ from sandbox.model import Derivation, Words
 from sandbox.policy.documents import DpGuard
 from sandbox.privacy.accounting import Measure as Accounting
 from sandbox.privacy.accounting import epsilon_for
+from sandbox.privacy.faces import Face, Read, Zoom
 from sandbox.privacy.mechanisms import Mechanism, Noise
 from sandbox.privacy.plan import Plan, Priced
 from sandbox.privacy.release import Bounding, Key, Release, What
@@ -22,7 +23,7 @@ from sandbox.privacy.spend import (
 )
 from sandbox.privacy.tally import expected_cap, fine_bits
 from sandbox.sql.expressions import Col
-from sandbox.sql.relation import Filter, Order, Project, Relation, Released, Scan, Window, walk
+from sandbox.sql.relation import Filter, Join, Order, Project, Relation, Released, Scan, Window, walk
 
 BOUND_WORDS = {
     Bounding.ROW: "a unit has one row (enforced at ingestion or by construction): clamp its value",
@@ -58,7 +59,22 @@ def _release(priced: Priced, measure: Accounting) -> Derivation:
     chosen = () if release.selection is None else (_selection(priced, parts),)
     measures = tuple(_measure(release, parts, j) for j in range(len(release.measures)))
     facts = (("reads", tables), ("unit", release.unit_kind), ("nano", str(priced.nano)))
-    return Derivation(f"release r{release.number}", facts, (bound, *keys, *chosen, *measures))
+    said = () if release.face is None else (_said(release.face),)
+    return Derivation(f"release r{release.number}", facts, (bound, *keys, *chosen, *measures, *said))
+
+
+def _said(face: Face) -> Derivation:
+    """What is read from a histogram, at no further cost."""
+    grid = face.grid
+    cells = f"{grid.cells} of [{_number(grid.low)}, {_number(grid.high)}]"
+    facts = [("cells", f"{cells}, one for each value" if grid.single else cells)]
+    for point in face.points:
+        share = "minimum" if point.share == 0 else "maximum"
+        said = f"{share}: the value from where on counts stand out of the noise; few rows lie beyond it"
+        facts.append(("reads", said if point.extreme else f"quantile {_number(point.share)}"))
+    if isinstance(face, Zoom):
+        facts.append(("next", "a second release looks into the cells in which each of these may lie"))
+    return Derivation("histogram", tuple(facts))
 
 
 def _key(key: Key, index: int) -> Derivation:
@@ -87,6 +103,8 @@ def _measure(release: Release, parts: Spend, j: int) -> Derivation:
         ("adds", str(measure.what)),
         ("scale", _number(measure.scale)),
     ]
+    if measure.what is What.DISTINCT:
+        facts.append(("of", "a unit's distinct pairs of group and value: at most cap, by a hash of its rows"))
     if measure.what is What.SUM:
         facts.append(("row_range", f"[{_number(measure.low)}, {_number(measure.high)}]"))
     if j == parts.shared:
@@ -112,10 +130,24 @@ def _cap(release: Release, parts: Spend, j: int) -> tuple[Derivation, ...]:
         ("nano", str(parts.columns[j].search)),
     )
     cap = Derivation("cap", facts, (_mechanism(search, Fraction(1)),))
+    far = parts.columns[j].far
+    second = () if not far else (_second(release, parts, j, step),)
     return (
         cap,
-        Derivation("noise at the declared cap; less at a smaller one, more only if data exceed what is declared", (), (_mechanism(mechanism, step),)),
+        *second,
+        Derivation(
+            "noise at the declared cap; less at a smaller one, more only if data exceed what is declared",
+            (),
+            (_mechanism(mechanism, step),),
+        ),
     )
+
+
+def _second(release: Release, parts: Spend, j: int, step: Fraction) -> Derivation:
+    """The draw at a cap that suits the largest cells."""
+    mechanism = noise(release, parts, j, expected_cap(release.measures[j]), far=True)
+    facts = (("for", "the largest cells: little clipping"), ("nano", str(parts.columns[j].far)))
+    return Derivation("second draw", facts, (_mechanism(mechanism, step),))
 
 
 def _mechanism(mechanism: Mechanism, scale: Fraction) -> Derivation:
@@ -131,20 +163,30 @@ def _mechanism(mechanism: Mechanism, scale: Fraction) -> Derivation:
 
 def predicted(plan: Plan, index: int) -> str:
     """The predicted half-width of an output column, as text; "" if it depends on what is released."""
-    source = _origin(plan.post, index)
+    source = measured(plan, index)
     if source is None:
         return ""
     number, j = source
-    priced = plan.priced[number]
-    parts = spend(priced, plan.measure)
-    measure = priced.release.measures[j]
+    width = predicted_width(plan.priced[number], plan.measure, j)
+    searched = plan.priced[number].release.measures[j].search
+    return f"≤ ±{_number(width)}" if searched else f"±{_number(width)}"
+
+
+def predicted_width(priced: Priced, measure: Accounting, j: int) -> float:
+    """The half-width of measure ``j``, if what is declared holds; from public facts alone."""
+    parts, release = spend(priced, measure), priced.release
     if j == parts.shared:
-        return f"±{_number(selection_noise(parts, priced.release).half_width())}"
-    width = half_width(priced.release, parts, j, expected_cap(measure)) * float(measure.scale)
-    return f"≤ ±{_number(width)}" if measure.search else f"±{_number(width)}"
+        return selection_noise(parts, release).half_width()
+    return half_width(release, parts, j, expected_cap(release.measures[j])) * float(release.measures[j].scale)
 
 
-def _origin(relation: Relation, index: int) -> tuple[int, int] | None:
+def measured(plan: Plan, index: int) -> tuple[int, int] | None:
+    """Which measure of which release an output column of the plan is, if it is one as it stands."""
+    found = origin(plan.post, index)
+    return None if found is None or plan.priced[found[0]].release.face is not None else found
+
+
+def origin(relation: Relation, index: int) -> tuple[int, int] | None:
     """Which measure of which release an output column is, if it is one as it stands."""
     match relation:
         case Released(number, fields):
@@ -153,11 +195,13 @@ def _origin(relation: Relation, index: int) -> tuple[int, int] | None:
             return (number, position) if 0 <= position < count else None
         case Project():
             expr = relation.exprs[index]
-            return _origin(relation.input, expr.index) if isinstance(expr, Col) else None
+            return origin(relation.input, expr.index) if isinstance(expr, Col) else None
         case Filter() | Order():
-            return _origin(relation.input, index)
+            return origin(relation.input, index)
         case Window() if index < len(relation.input.fields):
-            return _origin(relation.input, index)
+            return origin(relation.input, index)
+        case Join() if relation.kind == "left" and index < len(relation.left.fields):
+            return origin(relation.left, index)
         case _:
             return None
 
@@ -184,8 +228,22 @@ def guarantee(plan: Plan, guard: DpGuard) -> tuple[Words, ...]:
             "Intervals are 95 % and cover noise and estimated clipping; not protected: facts shared by a "
             "whole group, or known from elsewhere.",
         ),
+        *(EXTREMES if _has_extremes(plan) else ()),
     )
 
+
+def _has_extremes(plan: Plan) -> bool:
+    faces = (p.release.face for p in plan.priced)
+    return any(point.extreme for face in faces if isinstance(face, Read) for point in face.points)
+
+
+EXTREMES = (
+    Words(
+        "最小值与最大值为极端分位数：取计数高于噪声之处，之外可能仍有少数记录，故不给出区间。",
+        "Minima and maxima are extreme quantiles: the value from where on counts stand out of the noise. "
+        "A few rows may lie beyond, so no interval is stated.",
+    ),
+)
 
 PUBLIC = (
     Words(

@@ -1,15 +1,16 @@
 """What a released histogram says: the cells to look into next, and quantiles with their intervals.
 
 A column's quantile is found in noisy counts by cell of its declared range (``grid``).  Write D(i) for the
-number of rows up to cell i less the share asked for of all rows, which is negative below the quantile and not
-negative from its cell on.  Of its noise, cells up to i bear (1 - share) each and cells beyond bear share, so its
-half-width H(i) is theirs in quadrature.  The cell read off is the number of cells with D(i) < 0: noise that
-makes D cross zero several times is averaged.  The interval reaches from the first cell with D(i) >= -H(i) to
-the last with D(i - 1) <= H(i - 1): the true cell fulfils both with 95 % or more, for its own D is off by at
-most H.  Within a cell values are taken to lie evenly, and the interval has all of it.
+number of rows up to cell i less the share asked for of all rows, which is negative below the quantile and
+not negative from its cell on.  Of its noise, cells up to i bear (1 - share) each and cells beyond bear share,
+so its half-width H(i) is theirs in quadrature.  The cell read off is the number of cells with D(i) < 0:
+noise that makes D cross zero several times is averaged.  The interval reaches from the first cell with
+D(i) >= -H(i) to the last with D(i - 1) <= H(i - 1): the true cell fulfils both with 95 % or more, for its own D
+is off by at most H.  Within a cell values are taken to lie evenly, and the interval has all of it.
 
 Where cells hold several values, a second release looks into the cells in which the quantile may lie, at
-``WIDER`` times H: it counts their rows by even parts (``Zoom`` to ``Read``), and D goes on from where they begin.
+``WIDER`` times H: it counts their rows by even parts (``Zoom`` to ``Read``), and D goes on from where they
+begin.
 
 A minimum is where the count from below stands out of its noise (twice H); what lies below are too few rows
 to be told, and there is no interval.  Likewise a maximum.
@@ -33,6 +34,7 @@ from sandbox.sql.expressions import Facts
 from sandbox.sql.relation import Field
 
 Ints = npt.NDArray[np.int64]
+Truths = npt.NDArray[np.bool_]
 
 CLEAR = 2.0
 """An extreme stands where counts stand out by so many half-widths of their noise."""
@@ -81,8 +83,8 @@ class Zoom:
 class Read:
     """For each point its value and half-width.
 
-    ``source``: the release whose ``Zoom`` named the part, and ``index`` the point among that one's; ``None``:
-    the histogram is of cells of single values."""
+    ``source``: the release whose ``Zoom`` named the part, and ``index`` the point among that one's;
+    ``None``: the histogram is of cells of single values."""
 
     grid: Grid
     points: tuple[Point, ...]
@@ -122,19 +124,27 @@ class _Ranks:
     off: Floats
     width: Floats
 
+    @property
+    def known(self) -> Truths:
+        """Whether the noise is known at all."""
+        return np.asarray(self.width.max(axis=1, initial=0.0) < UNKNOWN / 2)
+
     def cell(self, clear: float) -> Ints:
         """The cell in which the point lies."""
-        return np.minimum((self.off < clear * self.width).sum(axis=1), self.off.shape[1] - 1)
+        return np.asarray(np.minimum((self.off < clear * self.width).sum(axis=1), self.off.shape[1] - 1))
 
     def first(self, by: float) -> Ints:
         """The first cell in which it may lie, if D may be off by so many half-widths."""
         reached = self.off >= by * self.width - 1
-        return np.where(reached.any(axis=1), reached.argmax(axis=1), self.off.shape[1] - 1)
+        found: Ints = np.where(reached.any(axis=1), reached.argmax(axis=1), self.off.shape[1] - 1)
+        return found
 
     def last(self, by: float) -> Ints:
         """The last cell in which it may lie: the one after the last whose count is not clearly enough."""
         open_, count = self.off <= by * self.width + 1, self.off.shape[1]
-        return np.where(open_.any(axis=1), np.minimum(count - open_[:, ::-1].argmax(axis=1), count - 1), 0)
+        after = np.minimum(count - open_[:, ::-1].argmax(axis=1), count - 1)
+        found: Ints = np.where(open_.any(axis=1), after, 0)
+        return found
 
 
 def _counts(raw: pa.Table) -> tuple[list[pa.ChunkedArray], Floats, Floats]:
@@ -156,10 +166,10 @@ def _ranks(point: Point, counts: Floats, squares: Floats) -> _Ranks:
     return _Ranks(below - share * below[:, -1:], np.sqrt(np.maximum(width, 0)))
 
 
-def _some(point: Point, counts: Floats, squares: Floats) -> npt.NDArray[np.bool_]:
+def _some(point: Point, counts: Floats, squares: Floats) -> Truths:
     """Whether there are rows; for an extreme, whether they stand out of the noise."""
     least = CLEAR * np.sqrt(squares.sum(axis=1)) if point.extreme else 1.0
-    found: npt.NDArray[np.bool_] = counts.sum(axis=1) >= np.maximum(least, 1.0)
+    found: Truths = counts.sum(axis=1) >= np.maximum(least, 1.0)
     return found
 
 
@@ -181,43 +191,45 @@ def _zoomed(face: Zoom, raw: pa.Table) -> pa.Table:
         some = _some(point, counts, squares)
         low, high = np.where(some, low, np.nan), np.where(some, high, np.nan)
         columns += [pa.array(one * face.grid.cells + two), *map(pa.array, (low, high, rate, start, width))]
-    return _table(keys, columns)
+    return _beside(keys, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """By group: the value, the least and the greatest that it may be, whether there is one, and an interval."""
+
+    value: Floats
+    least: Floats
+    most: Floats
+    some: Truths
+    stated: Truths
+
+    def column(self, point: Point) -> pa.Array:
+        """The values: NULL where noise says that there are no rows."""
+        kind = pa.int64() if point.whole else pa.float64()
+        value = np.where(self.some, self.value, 0.0)
+        return pa.array(np.rint(value).astype(np.int64) if point.whole else value, kind, mask=~self.some)
+
+    def width(self, point: Point) -> pa.Array:
+        """Half-widths, infinite where there is no interval."""
+        width = np.maximum(np.maximum(self.value - self.least, self.most - self.value), 0.0)
+        return pa.array(np.where(self.some & self.stated & (not point.extreme), width, np.inf), pa.float64())
 
 
 def _single(face: Read, raw: pa.Table) -> pa.Table:
     keys, counts, squares = _counts(raw)
-    assert face.grid.step is not None
-    values, widths = list[pa.Array](), list[pa.Array]()
+    found: dict[Point, _Found] = {}
     for point in face.points:
         ranks = _ranks(point, counts, squares)
-        value = _at(face.grid, ranks.cell(point.clear))
-        least, most = (_at(face.grid, c) for c in (ranks.first(point.clear - 1), ranks.last(point.clear + 1)))
-        some = _some(point, counts, squares)
-        _append(values, widths, point, value, least, most, some, ranks)
-    return _table(keys, values + widths)
+        cells = (ranks.cell(point.clear), ranks.first(point.clear - 1), ranks.last(point.clear + 1))
+        value, least, most = (_at(face.grid, c) for c in cells)
+        found[point] = _Found(value, least, most, _some(point, counts, squares), ranks.known)
+    return _table(keys, found)
 
 
 def _at(grid: Grid, cell: Ints) -> Floats:
-    return grid.nearest(float(grid.low) + cell * float(grid.step or 1))
-
-
-def _append(
-    values: list[pa.Array],
-    widths: list[pa.Array],
-    point: Point,
-    value: Floats,
-    least: Floats,
-    most: Floats,
-    some: npt.NDArray[np.bool_],
-    ranks: _Ranks,
-) -> None:
-    """One point's column and its half-widths: NULL where noise says that there are no rows."""
-    width = np.maximum(np.maximum(value - least, most - value), 0.0)
-    stated = some & (ranks.width.max(axis=1, initial=0) < UNKNOWN / 2) & (not point.extreme)
-    kind = pa.int64() if point.whole else pa.float64()
-    shown_ = np.rint(value).astype(np.int64) if point.whole else value
-    values.append(pa.array(shown_, kind, mask=~some))
-    widths.append(pa.array(np.where(stated, width, np.inf), pa.float64()))
+    place: Floats = float(grid.low) + cell.astype(np.float64) * float(grid.step or 1)
+    return grid.nearest(place)
 
 
 def _read(face: Read, raw: pa.Table, zoomed: pa.Table) -> pa.Table:
@@ -246,12 +258,8 @@ def _read(face: Read, raw: pa.Table, zoomed: pa.Table) -> pa.Table:
     value = _within(grid, point, ranks, counts, inside, low, size)
     lower, upper = grid.first(low + one * size), grid.last(low + (two + 1) * size)
     others = (grid.nearest((low + high) / 2), grid.first(low), grid.last(high))
-    value, lower, upper = (
-        np.where(same, a, b) for a, b in zip((value, lower, upper), others, strict=True)
-    )
-    values, widths = list[pa.Array](), list[pa.Array]()
-    _append(values, widths, point, np.where(some, value, 0.0), lower, upper, some, ranks)
-    return _table(keys, values + widths)
+    value, lower, upper = (np.where(same, a, b) for a, b in zip((value, lower, upper), others, strict=True))
+    return _table(keys, {point: _Found(value, lower, upper, some, ranks.known)})
 
 
 def _within(
@@ -269,7 +277,7 @@ def _within(
 
 def _matched(
     keys: list[pa.ChunkedArray], cells: pa.ChunkedArray, zoomed: pa.Table, face: Read
-) -> tuple[Ints, npt.NDArray[np.bool_]]:
+) -> tuple[Ints, Truths]:
     """The row of ``zoomed`` of each group (-1: none), and whether the part is the one named there."""
     width = len(keys)
     named = list(zip(*(zoomed.column(i).to_pylist() for i in range(width)), strict=True)) if width else [()]
@@ -281,6 +289,11 @@ def _matched(
     return rows, found & (rows >= 0)
 
 
-def _table(keys: list[pa.ChunkedArray], columns: list[pa.Array]) -> pa.Table:
+def _table(keys: list[pa.ChunkedArray], found: dict[Point, _Found]) -> pa.Table:
+    values = [f.column(point) for point, f in found.items()]
+    return _beside(keys, values + [f.width(point) for point, f in found.items()])
+
+
+def _beside(keys: list[pa.ChunkedArray], columns: list[pa.Array]) -> pa.Table:
     made = [*(k.combine_chunks() for k in keys), *columns]
     return pa.Table.from_arrays(made, names=[f"c{i}" for i in range(len(made))])

@@ -64,7 +64,8 @@ class Grid:
             assert self.step is not None
             place: Expr = Call("add", (Call("div", (_minus(x, self.low), _real(self.step))), _real(0.5)))
         else:
-            length = Call("ln", (Call("add", (_real(1), Call("div", (Call("abs", (x,)), _real(self.near))))),))
+            far = Call("div", (Call("abs", (x,)), _real(self.near)))
+            length = Call("ln", (Call("add", (_real(1), far)),))
             signed = length if self.low >= 0 else Call("mul", (Call("sign", (x,)), length))
             place = Call("mul", (_minus(signed, self.scaled(float(self.low))), _real(self._rate)))
         return _numbered(place, self.cells)
@@ -73,7 +74,8 @@ class Grid:
         """The lower borders of all cells, and beyond the last one."""
         if self.single:
             assert self.step is not None
-            return float(self.low) + (np.arange(self.cells + 1) - 0.5) * float(self.step)
+            single: Floats = float(self.low) + (np.arange(self.cells + 1.0) - 0.5) * float(self.step)
+            return single
         places = self.scaled(float(self.low)) + np.arange(self.cells + 1) / self._rate
         borders = np.sign(places) * self.near * np.expm1(np.abs(places))
         return self._between_steps(np.clip(borders, float(self.low), float(self.high)))
@@ -120,11 +122,9 @@ class Grid:
 
 
 def grid(known: Facts, subject: str, cells: int) -> Grid:
-    """The grid of a column with these facts; refuses TYPE, and NO_BOUND without a declared or derived range."""
+    """The grid of a column with these facts; refuses TYPE, and NO_BOUND without a range."""
     if not known.kind.numeric:
-        raise refuse(
-            Code.TYPE, f"{subject}({known.kind.value})", "give it a number", "参数须为数字"
-        )
+        raise refuse(Code.TYPE, f"{subject}({known.kind.value})", "give it a number", "参数须为数字")
     low, high = known.range.lo, known.range.hi
     if low is None or high is None or max(abs(low), abs(high)) > 10**15:
         hint = "the owner declares a clip or range, or you bound it: least(greatest(x, 0), 1000)"

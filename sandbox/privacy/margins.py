@@ -50,8 +50,8 @@ from sandbox.sql.relation import (
     visible,
 )
 
-Z95 = Fraction(1959964, 1000000)
-"""Half-width of a normal error's 95 % interval, in standard deviations."""
+LN20 = Fraction(2995732, 1000000)
+"""ln(1 / 0.05)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +147,8 @@ def _chooses(relation: Filter | Order, margins: dict[int, Margin]) -> bool:
 def _chosen(relation: Filter | Order, below: Carried) -> Carried:
     """Rows that noise chose out of more: each interval is widened so that of those shown 95 % still hold.
 
-    With R of N rows shown, each stands at 1 - 0.05 R / N (Benjamini and Yekutieli 2005, theorem 1), for which
-    a normal error's half-width is at most sqrt(2 ln(20 N / R)) standard deviations.
+    With R of N rows shown, each stands at 1 - 0.05 R / N (Benjamini and Yekutieli 2005, theorem 1).  For a
+    Laplace error that is 1 + ln(N / R) / ln 20 times the half-width at 95 %, and less for a normal one.
     """
     width = len(below.relation.fields)
     counted, every = _counted(below.relation), Col(width)
@@ -179,11 +179,8 @@ def _counted(relation: Relation) -> Window:
 
 def _wider(every: Expr, shown: Expr) -> Expr:
     """How many times wider intervals of ``shown`` out of ``every`` rows are."""
-    odds = Call("mul", (_real(20), Call("div", (every, shown))))
-    square = Call("mul", (_real(2), Call("ln", (Call("greatest", (odds, _real(1))),))))
-    deviations = Call("sqrt", (Call("greatest", (square, _real(0))),))
-    factor = Call("div", (deviations, Literal(Z95, Kind.DOUBLE)))
-    return Case(((Call("gt", (every, shown)), factor),), _real(1))
+    odds = Call("greatest", (Call("div", (every, shown)), _real(1)))
+    return Call("add", (_real(1), Call("div", (Call("ln", (odds,)), Literal(LN20, Kind.DOUBLE)))))
 
 
 def _scaled(relation: Relation, below: Carried, factor: Expr) -> Relation:

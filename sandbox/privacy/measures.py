@@ -30,7 +30,8 @@ def measure(base: Base, below: Relation, bounding: Bounding, rows: int | None, g
         return _sum(base, below, bounding, rows)
     most = min(_most(base, bounding, rows, groups), LARGEST_CAP)
     search = _search(base, bounding, most)
-    return Measure(base.what, base.value, base.where, Fraction(0), ONE, ONE, _upper(most, search), search, most)
+    upper = _upper(most, search)
+    return Measure(base.what, base.value, base.where, Fraction(0), ONE, ONE, upper, search, most)
 
 
 def _upper(declared: int, search: bool) -> int:

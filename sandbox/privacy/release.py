@@ -71,7 +71,7 @@ class Measure:
 
     @property
     def sign(self) -> int:
-        """1 if no row can count below zero, -1 if none above, else 0: then what clipping removed is not added.
+        """1 if no row can count below zero, -1 if none above, else 0: what clipping removed is not added then.
 
         Nor is it to distinct values: what one unit's bound leaves out others may bring."""
         if self.what is What.DISTINCT:
@@ -130,7 +130,7 @@ class Release:
 
     @property
     def asks_released(self) -> bool:
-        """Whether what was released before decides which rows are asked about (other than the cell looked into)."""
+        """Whether earlier releases decide which rows are asked about (other than the part looked into)."""
         source = self.face.source if isinstance(self.face, Read) else None
         return any(isinstance(n, Released) and n.number != source for n in walk(self.input))
 

@@ -13,10 +13,9 @@ from fractions import Fraction
 from typing import Protocol
 
 from sandbox.catalogue import Kind, Scalar
-from sandbox.errors import Code, refuse
 from sandbox.privacy.desugar import Base, present
 from sandbox.privacy.faces import ZOOMED, Face, Point, Read, Zoom
-from sandbox.privacy.grid import CELLS, Grid, cells_for, grid, zoomed_cell
+from sandbox.privacy.grid import cells_for, grid, zoomed_cell
 from sandbox.privacy.release import Key, Listing, Release, What
 from sandbox.sql.aggregates import EXTREMES, QUANTILES
 from sandbox.sql.build import clamp_values, filter_, join
@@ -30,7 +29,7 @@ MOST_CELLS = 2**14
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What all releases of one aggregation share: rows, keys, and which groups there are (``most``: how many)."""
+    """What all releases of one aggregation share: rows, keys, which groups there are, and how many at most."""
 
     below: Relation
     keys: tuple[Key, ...]

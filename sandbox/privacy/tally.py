@@ -200,9 +200,7 @@ def _declared(release: Release, rows: pa.Table) -> tuple[pa.Table, Ints]:
     return _keys_table(columns, count), np.where(known, number, -1)
 
 
-def _listed(
-    release: Release, said: Listing, rows: pa.Table, listing: pa.Table
-) -> tuple[pa.Table, Ints]:
+def _listed(release: Release, said: Listing, rows: pa.Table, listing: pa.Table) -> tuple[pa.Table, Ints]:
     """Every listed combination with every one of the other keys' declared values; as ``_declared``."""
     places = said.places
     others = [i for i in range(len(release.keys)) if i not in places]
@@ -224,7 +222,7 @@ def _listed(
 
 
 def _found(shown: list[pa.Array], asked: list[pa.Array]) -> tuple[Ints, Ints]:
-    """The distinct rows of ``shown`` in the order of their values; and which of them each ``asked`` row is."""
+    """The distinct rows of ``shown`` in the order of their values; which of them each ``asked`` row is."""
     number = np.zeros(len(shown[0]), dtype=np.int64)
     wanted = np.zeros(len(asked[0]), dtype=np.int64)
     known = np.ones(len(asked[0]), dtype=np.bool_)

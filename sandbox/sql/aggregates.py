@@ -14,6 +14,7 @@ from sandbox.catalogue import UNBOUNDED, Kind, Range
 from sandbox.errors import Code, refuse
 from sandbox.sql.expressions import Agg, Facts, Win
 from sandbox.sql.facts import facts_of
+from sandbox.sql.functions.registry import mistyped
 from sandbox.sql.moments import MOMENTS, step
 
 PAIRED = frozenset(

@@ -24,6 +24,8 @@ from sandbox.sql.relation import (
 )
 
 COMMUTING = frozenset({"and", "or", "eq", "ne", "add", "mul"})
+TURNED = {"gt": "lt", "ge": "le"}
+"""``a > b`` is ``b < a``."""
 
 
 def fingerprint(text: str) -> str:
@@ -40,6 +42,8 @@ def canonical_expr(expr: Expr) -> str:
             return f"{kind.value}:{value!r}"
         case Call("or" | "eq" | "in") if (chosen := _choices(expr)) is not None:
             return chosen
+        case Call("gt" | "ge" as name, (left, right)):
+            return canonical_expr(Call(TURNED[name], (right, left)))
         case Call(name, args):
             parts = [canonical_expr(a) for a in args]
             return f"{name}({','.join(sorted(parts) if name in COMMUTING else parts)})"
@@ -107,6 +111,8 @@ def canonical(relation: Relation) -> str:
         case Filter():
             parts = sorted(canonical_expr(p) for p in conjuncts(relation.predicate))
             return f"filter({canonical(relation.input)};{'&'.join(parts)})"
+        case Project() if relation.exprs == tuple(Col(i) for i in range(len(relation.input.fields))):
+            return canonical(relation.input)
         case Project():
             return (
                 f"project({canonical(relation.input)};{','.join(canonical_expr(e) for e in relation.exprs)})"

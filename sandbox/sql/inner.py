@@ -7,10 +7,11 @@ A block of inner joins, filters and projections is taken apart into its leaves (
 conditions that hold in its rows.  It is put together again with each condition as low as it can stand and
 the leaves in an order that the text does not decide: protected ones first, then what meets one row, then
 what any equality ties.  Only two equal leaves, a table joined to itself, keep the order of the text.
+Conditions stay as they were stated, since grants list which columns may be set equal.
 
-Soundness: rows and fields are the same, equality of values of one kind being transitive, and every join is
-made by ``build`` again, which asks for the tie of units anew.  The tie is taken from the conditions that
-``build`` put there, never invented here.
+Soundness: rows and fields are the same, and every join is made by ``build`` again, which asks for the tie of
+units anew.  The tie is taken from the conditions that ``build`` put there, never invented here: where it ties
+a to b and b to c, it may now tie a to c.
 """
 
 from __future__ import annotations
@@ -98,7 +99,6 @@ class _Arranger:
 
     def __init__(self, block: Block) -> None:
         self.leaves = block.leaves
-        self.fields = [f for leaf in block.leaves for f in leaf.fields]
         self.starts = [sum(len(x.fields) for x in block.leaves[:i]) for i in range(len(block.leaves))]
         self.units = {
             start + leaf.privacy.unit
@@ -106,10 +106,8 @@ class _Arranger:
             if leaf.privacy is not None
         }
         holds = dict.fromkeys(block.holds)
-        ties = [h for h in holds if self._is_tie(h)]
-        equal = [h for h in holds if h not in ties and self._is_equality(h)]
-        self.groups = [*_groups(equal), *_groups(ties)]
-        self.others = [h for h in holds if h not in ties and h not in equal]
+        self.tied = _groups([h for h in holds if self._is_tie(h)])
+        self.stated = [h for h in holds if not self._is_tie(h)]
         self.filtered = [self._filtered(i) for i in range(len(block.leaves))]
         self.texts = [canonical(leaf) for leaf in self.filtered]
         self.places: dict[int, int] = {}
@@ -118,27 +116,20 @@ class _Arranger:
         """Whether it says that two leaves' rows belong to one unit."""
         return _equated(part) is not None and columns(part) <= self.units
 
-    def _is_equality(self, part: Expr) -> bool:
-        pair = _equated(part)
-        return pair is not None and self.fields[pair[0]].facts.kind is self.fields[pair[1]].facts.kind
-
     def _columns(self, leaf: int) -> range:
         return range(self.starts[leaf], self.starts[leaf] + len(self.leaves[leaf].fields))
 
     def _filtered(self, leaf: int) -> Relation:
         """The leaf, of its rows those that fulfil what is said of it alone."""
         own = self._columns(leaf)
-        tests = [h for h in self.others if columns(h) and columns(h) <= set(own)]
-        for group in self.groups:
-            inside = [i for i in group if i in own]
-            tests += [Call("eq", (Col(inside[0]), Col(i))) for i in inside[1:]]
+        tests = [h for h in self.stated if columns(h) and columns(h) <= set(own)]
         return filter_(self.leaves[leaf], _all(remap(t, lambda i: i - own.start) for t in tests))
 
     def arrange(self) -> tuple[Relation, dict[int, int]]:
         """Everything joined, and the place of each of the block's columns."""
         waiting = list(range(len(self.leaves)))
         protected = [i for i in waiting if self.leaves[i].privacy is not None]
-        first = min(protected or waiting, key=lambda i: (self.texts[i], i))
+        first = min(protected or waiting, key=lambda i: (self._shows_unit(i), self.texts[i], i))
         waiting.remove(first)
         relation = self.filtered[first]
         self.places.update(self._placed(first, 0))
@@ -150,7 +141,12 @@ class _Arranger:
             waiting.remove(chosen)
             self.places.update(self._placed(chosen, width))
             relation = join("inner", relation, self.filtered[chosen], known[chosen])
-        return filter_(relation, _all(h for h in self.others if not columns(h))), self.places
+        return filter_(relation, _all(h for h in self.stated if not columns(h))), self.places
+
+    def _shows_unit(self, leaf: int) -> bool:
+        """Whether the unit is a column of the text's own: a tie to it reads like a join that was stated."""
+        relation = self.leaves[leaf]
+        return relation.privacy is not None and not relation.fields[relation.privacy.unit].hidden
 
     def _placed(self, leaf: int, width: int) -> dict[int, int]:
         return {index: width + i for i, index in enumerate(self._columns(leaf))}
@@ -161,28 +157,36 @@ class _Arranger:
         places = {**self.places, **self._placed(leaf, width)}
         found = [
             remap(h, places.__getitem__)
-            for h in self.others
+            for h in self.stated
             if columns(h) & own and not columns(h) <= own and columns(h) <= places.keys()
         ]
-        for group in self.groups:
+        for group in self.tied:
             before = min((self.places[i] for i in group if i in self.places), default=None)
             if before is not None:
                 found += [Call("eq", (Col(before), Col(places[i]))) for i in group if i in own]
         return _all(found)
 
     def _rank(self, relation: Relation, leaf: int, on: Expr) -> int:
+        """How soon a leaf should be joined: 0 is first."""
         right = self.filtered[leaf]
+        equalities = sum(_equated(part) is not None for part in conjuncts(on))
         if right.privacy is not None:
-            return 0
+            return 0 if equalities > 1 else 1  # one is the tie
         if fan_out(right, on, len(relation.fields), (*facts(relation), *facts(right))) == 1:
-            return 1
-        if any(_equated(part) is not None for part in conjuncts(on)):
             return 2
-        return 3 if on != TRUE else 4
+        if equalities:
+            return 3
+        return 4 if on != TRUE else 5
 
 
 def _all(parts: Iterable[Expr]) -> Expr:
-    return conjunction(tuple(sorted(parts, key=canonical_expr)))
+    """All parts, in an order and with sides that do not depend on the text."""
+    return conjunction(tuple(sorted(dict.fromkeys(map(_turned, parts)), key=canonical_expr)))
+
+
+def _turned(part: Expr) -> Expr:
+    pair = _equated(part)
+    return part if pair is None else Call("eq", (Col(min(pair)), Col(max(pair))))
 
 
 def _equated(part: Expr) -> tuple[int, int] | None:

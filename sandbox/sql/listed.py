@@ -51,7 +51,7 @@ Output = Expr | None
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A relation taken apart: its leaves, their columns side by side, its fields, and what holds in its rows."""
+    """A relation taken apart: its leaves, its fields over their columns side by side, what holds in its rows."""
 
     leaves: tuple[Relation, ...]
     outputs: tuple[Output, ...]
@@ -68,7 +68,9 @@ def take_apart(relation: Relation) -> Taken:
     match relation:
         case Filter():
             below = take_apart(relation.input)
-            return Taken(below.leaves, below.outputs, (*below.holds, *_over(relation.predicate, below.outputs)))
+            return Taken(
+                below.leaves, below.outputs, (*below.holds, *_over(relation.predicate, below.outputs))
+            )
         case Project():
             below = take_apart(relation.input)
             return Taken(below.leaves, tuple(_moved(e, below.outputs) for e in relation.exprs), below.holds)

@@ -13,8 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 
-import sqlglot
-from sqlglot import exp
+from sqlglot import Dialect, exp
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
@@ -29,6 +28,7 @@ MOST_CHARACTERS = 20_000
 MOST_NESTING = 60
 MOST_TOKENS = 4_000
 MOST_DEPTH = 120
+DUCKDB = Dialect.get_or_raise("duckdb")
 INTERVAL = re.compile(r"-?[0-9]{1,9}( [A-Za-z]{1,12})?")
 """The text of an interval literal: ``90``, ``90 days``."""
 
@@ -94,15 +94,15 @@ def _plain(character: str, *, inside: bool) -> bool:
 
 
 def _statement(text: str) -> exp.Query:
-    if "$" in _outside(text):
+    if "$" in text and "$" in _outside(text):
         raise refuse(Code.CONSTRUCT, "$", "write values as ordinary literals", "请使用普通字面量")
     try:
-        tokens = sqlglot.tokenize(text, read="duckdb")
+        tokens = DUCKDB.tokenize(text)
         if len(tokens) > MOST_TOKENS:
             raise refuse(Code.TEXT_NESTING, f"{len(tokens)} > {MOST_TOKENS}")
         _tokens_apart(tokens)
         _whole_intervals(tokens)
-        trees = [t for t in sqlglot.parse(text, read="duckdb") if t is not None]
+        trees = [t for t in DUCKDB.parser().parse(tokens, text) if t is not None]
     except (SqlglotError, RecursionError, ValueError, AttributeError, IndexError, KeyError, TypeError):
         raise refuse(Code.SYNTAX, "the statement does not parse") from None
     if len(trees) != 1:

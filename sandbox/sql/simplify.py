@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sandbox.sql.build import aggregate, distinct, join, order, semi_join, set_op, window
+from sandbox.sql.build import aggregate, distinct, join, order, project, semi_join, set_op, window
 from sandbox.sql.expressions import (
     Col,
     Expr,
@@ -35,6 +35,7 @@ from sandbox.sql.relation import (
     SetOp,
     Window,
     facts,
+    visible,
 )
 
 
@@ -56,7 +57,7 @@ def _inline(relation: Relation) -> Relation:
         case Window():
             return _window(relation)
         case Distinct():
-            return distinct(_inline(relation.input))
+            return _distinct(relation)
         case SetOp():
             left, right = _inline(relation.left), _inline(relation.right)
             return set_op(relation.op, relation.all, left, right)
@@ -129,11 +130,27 @@ def _semi_join(relation: SemiJoin) -> Relation:
     return _project(semi_join(left, right, on, anti=relation.anti), lefts, relation)
 
 
+def _distinct(relation: Distinct) -> Relation:
+    """Of protected rows, DISTINCT is GROUP BY: the unit is among what is shown, and stands for itself."""
+    below = _inline(relation.input)
+    if relation.privacy is None or below.privacy is None:
+        return distinct(below)
+    below, exprs = _exprs(below, unwrap=True)
+    shown = visible(relation)
+    grouped = aggregate(below, [(relation.fields[i].name, exprs[i]) for i in shown], [])
+    assert grouped.privacy is not None
+    places = {i: Col(place) for place, i in enumerate(shown)}
+    unit = Col(grouped.privacy.unit)
+    return _project(grouped, tuple(places.get(i, unit) for i in range(len(relation.fields))), relation)
+
+
 def _aggregate(relation: Aggregate) -> Relation:
     below, exprs = _exprs(_inline(relation.input), unwrap=True)
     keys = [substitute(k, exprs) for k in relation.keys]
     aggs = [map_agg(a, lambda e: substitute(e, exprs)) for a in relation.aggs]
     names = [f.name for f in relation.fields]
+    if keys and not aggs and below.privacy is None:  # of public rows, GROUP BY alone is DISTINCT
+        return distinct(project(below, list(zip(names, keys, strict=True))))
     return aggregate(
         below, list(zip(names, keys, strict=False)), list(zip(names[len(keys) :], aggs, strict=True))
     )

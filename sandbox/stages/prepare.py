@@ -8,7 +8,8 @@ grant's period, budgets, quotas) is no part of a plan and is looked at each time
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Final
 
 from sandbox.context import Context
@@ -22,6 +23,7 @@ from sandbox.privacy.plan import Plan, plan
 from sandbox.privacy.spend import selection_threshold, spend
 from sandbox.sql.compile import compile_relation
 from sandbox.sql.relation import Relation
+from sandbox.stages.aim import aim
 from sandbox.stages.clock import Clock
 from sandbox.stages.read import Reading, read
 from sandbox.stages.shape import answer_columns
@@ -56,6 +58,8 @@ class Prepared:
 def prepare(request: Request, context: Context, clock: Clock) -> Prepared:
     """Check freezes and period, then read and plan the text, or remember both."""
     _in_force(request, context)
+    if request.within is not None:
+        request = replace(request, epsilon=_aimed(request, context, clock), within=None)
     key = (*_world(context), request.sql, request.epsilon)
     with clock.stage("recall"):
         known = context.plans.get(key)
@@ -66,6 +70,17 @@ def prepare(request: Request, context: Context, clock: Clock) -> Prepared:
         made = _prepared(reading, request, context)
     context.plans.put(key, made, max(len(request.sql), _LEAST))
     return made
+
+
+def _aimed(request: Request, context: Context, clock: Clock) -> Fraction:
+    """The smallest epsilon that promises the wanted accuracy."""
+    assert request.within is not None
+    if request.epsilon is not None or not isinstance(context.guard, DpGuard):
+        hint = "give an epsilon or an accuracy, not both; exact answers have neither"
+        raise refuse(Code.EPSILON, "within", hint, "epsilon 与准确度只能给出其一；精确模式两者均不使用")
+    reading = _reading(request.sql, context, clock)
+    with clock.stage("aim"):
+        return aim(reading.relation, request.within, context.guard, context)
 
 
 def _in_force(request: Request, context: Context) -> None:

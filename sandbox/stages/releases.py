@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from sandbox.context import Context
 from sandbox.model import Price, Request
+from sandbox.privacy.faces import shown
 from sandbox.privacy.plan import Plan, Priced
 from sandbox.stages.budget import owed
 from sandbox.store.answers import Stored
@@ -19,6 +20,16 @@ Tables = dict[str, pa.Table]
 def name_of(priced: Priced) -> str:
     """The name of a release's table in compiled SQL."""
     return f"r{priced.release.number}"
+
+
+def public(plan: Plan | None, tables: Tables) -> Tables:
+    """What compiled SQL reads: released tables, and of histograms what they say."""
+    found: Tables = {}
+    for priced in () if plan is None else plan.priced:
+        name = name_of(priced)
+        if name in tables:
+            found[name] = shown(priced.release.face, tables[name], found)
+    return found
 
 
 def kept(plan: Plan, context: Context) -> Tables:
@@ -66,6 +77,12 @@ def _kept(priced: Priced, context: Context) -> pa.Table | None:
         context.grant.id, context.snapshot, priced.release.identity, priced.nano
     )
     return None if stored is None else _opened(stored)
+
+
+def best_kept(priced: Priced, context: Context) -> tuple[int, pa.Table] | None:
+    """The dearest kept answer to this release's question, whatever was paid: its nano, and its table."""
+    stored = context.store.answers.best(context.grant.id, context.snapshot, priced.release.identity, 0)
+    return None if stored is None else (stored.nano, _opened(stored))
 
 
 def _opened(stored: Stored) -> pa.Table:

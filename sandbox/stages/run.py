@@ -22,7 +22,7 @@ from sandbox.stages import record
 from sandbox.stages.begin import Begun
 from sandbox.stages.clock import Clock
 from sandbox.stages.prepare import Prepared
-from sandbox.stages.releases import Tables, keep, name_of, price_of
+from sandbox.stages.releases import Tables, keep, name_of, price_of, public
 from sandbox.stages.shape import split_table
 
 
@@ -54,10 +54,11 @@ def _draw(priced: Priced, plan: Plan, context: Context, tables: Tables, clock: C
     parts = spend(priced, plan.measure)
     sql = tally_sql(priced.release, laplace=plan.measure is Measure.PURE)
     with clock.stage("execute"):
-        found = context.engine.run(sql, tables)
+        read = public(plan, tables)
+        found = context.engine.run(sql, read)
         listing = priced.release.listing
         # A question to public tables and to what was released before: its answer is no secret.
-        listed = None if listing is None else context.engine.run(compile_relation(listing.relation), tables)
+        listed = None if listing is None else context.engine.run(compile_relation(listing.relation), read)
     with clock.stage("protect"):
         counted = tally(priced.release, found, listed)
         return protect(priced, parts, bounds(counted, parts), counted)
@@ -81,7 +82,7 @@ def _answer(
     request: Request, prepared: Prepared, begun: Begun, context: Context, tables: Tables, clock: Clock
 ) -> Answer:
     with clock.stage("release"):
-        found = context.engine.run(prepared.sql, tables)
+        found = context.engine.run(prepared.sql, public(prepared.plan, tables))
         table, margins = split_table(found, prepared.columns, prepared.places)
     return Answer(
         request.id,

@@ -202,7 +202,7 @@ def scene_claim(arena: Arena) -> Claim:
     """What is claimed of an answer; where caps are given, without the parts that would find them."""
     nano = sum(p.nano for p in arena.plan.priced)
     if arena.scene.caps:
-        nano -= sum(c.search for parts in arena.spends for c in parts.columns)
+        nano -= sum(c.search + c.far for parts in arena.spends for c in parts.columns)
     delta = sum(float(p.delta) for p in arena.plan.priced if p.release.selection is not None)
     return Claim(_loss(arena, delta), nano / 10**9, delta)
 
@@ -298,6 +298,7 @@ SCENES: Final = (
     Case("selection: ten keys of one unit", appearing(Scene(KEYS, SELECTING, HALF, nobody, stranger(10), 100, 10, (1,)))),
     Case("selection: one unit more in four groups", run(Scene(OPEN, ZCDP, ONE, crowd(24, 3), busy(4), 200, 4, CAPS))),
     Case("selection and its count, one draw", run(Scene(SHARED, ZCDP, ONE, crowd(6), rich))),
+    Case("caps found, two draws, zCDP", run(Scene(PAIRS, ZCDP, ONE, wealthy(200, 12), busy(3), 1, 3)), slow=True),
     Case("caps found, then released, zCDP", run(Scene(WHOLE, ZCDP, ONE, wealthy(200, 12), busy(1), 1)), slow=True),
     Case("caps found, then released, pure", run(Scene(WHOLE, PURE, TWO, wealthy(500, 45), busy(1), 1)), slow=True),
 )  # fmt: skip

@@ -50,8 +50,8 @@ def scaled(by: float) -> Callable[[Patch], None]:
     def apply(patch: Patch) -> None:
         original = protecting.noise
 
-        def changed(*args: Any) -> Mechanism:
-            made = original(*args)
+        def changed(*args: Any, **more: Any) -> Mechanism:
+            made = original(*args, **more)
             return replace(made, scale=Fraction(float(made.scale) * by))
 
         patch.setattr(protecting, "noise", changed)

@@ -35,8 +35,10 @@ from sandbox.errors import Refusal  # noqa: E402  (the command runs from anywher
 from sandbox.privacy.accounting import Measure  # noqa: E402
 from sandbox.privacy.caps import Cap  # noqa: E402
 from sandbox.privacy.exact import over_cubes  # noqa: E402
+from sandbox.privacy.faces import shown  # noqa: E402
 from sandbox.privacy.plan import Plan, Priced  # noqa: E402
 from sandbox.privacy.protect import Bounds, protect  # noqa: E402
+from sandbox.privacy.release import Release  # noqa: E402
 from sandbox.privacy.spend import spend  # noqa: E402
 from sandbox.privacy.statements import tally_sql  # noqa: E402
 from sandbox.privacy.tally import found_edges, tally  # noqa: E402
@@ -128,21 +130,36 @@ class Releases:
         )
         return found
 
+    def _table(self, sql: str) -> pa.Table:
+        return self.connection.sql(sql).to_arrow_table()
+
+    def _listed(self, release: Release, oracle: Oracle) -> pa.Table | None:
+        """The groups that public tables list, as the oracle finds them too."""
+        if release.listing is None:
+            return None
+        relation = release.listing.relation
+        same(self.connection, relation, oracle)
+        return self._table(compile_relation(relation))
+
     def text(self) -> str:
         return Questions(self.random).query()
 
     def ask(self, text: str) -> None:
         made = planned(text, guard_of(self.random))
         released: dict[int, list[Row]] = {}
+        public: dict[str, pa.Table] = {}
         for priced in made.priced:
             number, noisy = priced.release.number, self._released(made, priced, Oracle(self.tables, released))
-            worlds.share(self.connection, number, noisy)
-            released[number] = [tuple(row.values()) for row in noisy.to_pylist()]
+            public[f"r{number}"] = shown(priced.release.face, noisy, public)
+            worlds.share(self.connection, number, public[f"r{number}"])
+            released[number] = [tuple(row.values()) for row in public[f"r{number}"].to_pylist()]
         same(self.connection, made.post, Oracle(self.tables, released))
 
     def _released(self, made: Plan, priced: Priced, oracle: Oracle) -> pa.Table:
         release, laplace = priced.release, made.measure is Measure.PURE
-        found = tally(release, self.connection.sql(tally_sql(release, laplace=laplace)).to_arrow_table())
+        found = tally(
+            release, self._table(tally_sql(release, laplace=laplace)), self._listed(release, oracle)
+        )
         caps = tuple(self.random.choice(found_edges(m)) for m in release.measures)
         fault = wrong(release, found, oracle.run(release.input), caps, laplace=laplace)
         if fault is not None:
@@ -184,7 +201,7 @@ def _plain(row: Row) -> Row:
     return tuple(float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in row)
 
 
-SORTS: tuple[type[Rows | Releases | Cells], ...] = (Rows, Releases, Cells)
+SORTS: tuple[type[Rows] | type[Releases] | type[Cells], ...] = (Rows, Rows, Releases, Releases, Cells)
 
 
 @contextmanager

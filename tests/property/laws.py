@@ -5,6 +5,7 @@ exact, bounded statement that a release runs:
 
 - additivity: ``f(D) - f(D without u) = f(u alone)``, group by group: a unit's rows move nobody else's;
 - bound: the norm of ``f(u alone)`` over groups is at most the cap (L1 for Laplace, L2 for Gaussian);
+- distinct values: ``u`` adds values and takes none away, no more than the cap in all groups together;
 - presence: ``u`` counts 1 in at most ``groups`` groups of partition selection;
 - norms: ``u`` stands in at most one bin of each measure's histogram;
 - no statement ever fails: a plan and its refusals come from the text alone, before any data is seen.
@@ -39,9 +40,10 @@ from sandbox.errors import Refusal  # noqa: E402
 from sandbox.policy.documents import DpGuard  # noqa: E402
 from sandbox.privacy.accounting import Measure  # noqa: E402
 from sandbox.privacy.caps import Cap  # noqa: E402
+from sandbox.privacy.faces import shown  # noqa: E402
 from sandbox.privacy.plan import Plan, Priced, plan  # noqa: E402
 from sandbox.privacy.protect import Bounds, protect  # noqa: E402
-from sandbox.privacy.release import Key, Release, Selection  # noqa: E402
+from sandbox.privacy.release import Key, Release, Selection, What  # noqa: E402
 from sandbox.privacy.spend import spend  # noqa: E402
 from sandbox.privacy.statements import tally_sql  # noqa: E402
 from sandbox.privacy.tally import Tally, fine_bits, found_edges, tally  # noqa: E402
@@ -91,10 +93,11 @@ class Trial:
     def __init__(self, worlds: Worlds, text: str, plan_: Plan, random: Random, report: Report) -> None:
         self.worlds, self.text, self.plan, self.random, self.report = worlds, text, plan_, random, report
         self.laplace = plan_.measure is Measure.PURE
+        self.tables: dict[str, Any] = {}
 
     def run(self) -> None:
-        below = {n.number for p in self.plan.priced for n in walk(p.release.input) if isinstance(n, Released)}
-        alone = self.random.random() < ALONE
+        below = {n for p in self.plan.priced for n in read_by(p.release)}
+        alone = self.random.random() < ALONE or any(distinct(p.release) for p in self.plan.priced)
         pair = self._pair() if alone else ()
         for variant in pair:
             self.worlds.connection(variant)
@@ -103,11 +106,17 @@ class Trial:
             chosen = "+selection" if release.selection else "+listing" if release.listing else ""
             self.report.forms[f"{release.bounding}{chosen}"] += 1
             caps = tuple(self.random.choice(found_edges(m)) for m in release.measures)
-            self._together(release, caps)
-            if pair:
-                self._alone(release, caps, pair)
+            if distinct(release):
+                self.report.forms["distinct"] += 1
+                self._covering(release, caps, pair)
+            else:
+                self._together(release, caps)
+                if pair:
+                    self._alone(release, caps, pair)
             if release.number in below:
-                self.worlds.share(release.number, self._drawn(priced, caps))
+                table = shown(release.face, self._drawn(priced, caps), self.tables)
+                self.tables[f"r{release.number}"] = table
+                self.worlds.share(release.number, table)
         self.report.cases += UNITS * len({v.base for v in VARIANTS})
 
     def _pair(self) -> tuple[Variant, Variant, Variant]:
@@ -134,10 +143,10 @@ class Trial:
         if release.selection is not None:
             self._selected(release, by_variant(self._tally(chosen_by_world(release)), caps), found)
 
-    def _selected(self, release: Release, shown: Vectors, found: Vectors) -> None:
+    def _selected(self, release: Release, chosen: Vectors, found: Vectors) -> None:
         """Selection shows the same measures, and counts a unit once in few groups."""
         assert release.selection is not None
-        for number, answer in shown.items():
+        for number, answer in chosen.items():
             if any(v[1:] != found[number].get(g, v[:1])[1:] for g, v in answer.items()):
                 self._fail("selection changes measures")
             if any(values[0] < 1 for values in answer.values()):
@@ -147,6 +156,19 @@ class Trial:
                 if any(n not in (0, 1) for n in counts) or sum(counts) > release.selection.groups:
                     self._fail(f"presence {counts} against {release.selection.groups} groups")
 
+    def _covering(self, release: Release, caps: tuple[int, ...], parts: Sequence[Variant]) -> None:
+        """A union of what units cover: in no group fewer for one unit more, and ``cap`` more in all."""
+        (cap,), tallies = caps, [self._tally(release, v) for v in parts]
+        full, without, own = (dict(keyed(t, caps)) for t in tallies)
+        for one, other in ((full, without), (own, {})):
+            more = [v[1] - other.get(g, (0, 0))[1] for g, v in one.items()]
+            if one.keys() < other.keys() or min(more, default=0) < 0:
+                self._fail(f"a unit takes distinct values away: {more}")
+            if sum(more) > cap << fine_bits(release, cap):
+                self._fail(f"a unit adds {more} distinct values, cap {cap}")
+        if release.measures[0].search:
+            self._histogram(0, [t.histograms[0] for t in tallies])
+
     def _alone(self, release: Release, caps: tuple[int, ...], parts: Sequence[Variant]) -> None:
         """The same, over single databases and statements that are untouched."""
         whole = all_shown(release) if release.selection is not None else release
@@ -154,6 +176,8 @@ class Trial:
         answers = [dict(keyed(t, caps)) for t in tallies]
         self._additive(*answers)
         self._bounded(release, caps, answers[2])
+        if release.selection is None and len({tuple(a) for a in answers}) > 1:
+            self._fail("which groups are shown hangs on a unit")
         if release.selection is not None:
             chosen = [dict(keyed(self._tally(release, v), caps)) for v in parts]
             self._additive(*({g: n[:1] for g, n in a.items()} for a in chosen))
@@ -187,6 +211,17 @@ class Trial:
 
     def _fail(self, what: str) -> None:
         self.report.violations.append(f"{what}\n    {self.text}")
+
+
+def distinct(release: Release) -> bool:
+    """Whether the release counts distinct values."""
+    return any(m.what is What.DISTINCT for m in release.measures)
+
+
+def read_by(release: Release) -> Iterator[int]:
+    """The releases that this one reads."""
+    for relation in (release.input, *(() if release.listing is None else (release.listing.relation,))):
+        yield from (n.number for n in walk(relation) if isinstance(n, Released))
 
 
 def ceil_root(square: int) -> int:

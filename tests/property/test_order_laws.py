@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 import struct
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from random import Random
 from typing import Any
 
@@ -10,13 +14,18 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from sandbox.catalogue import Kind
+from sandbox.catalogue import UNBOUNDED, Kind, Range
 from sandbox.errors import Code, Refusal
+from sandbox.privacy.statements import tally_sql
 from sandbox.sql.compile import compile_relation, plain_zero
+from sandbox.sql.compile.fixed import moment_text
+from sandbox.sql.expressions import Facts
+from sandbox.sql.moments import LINEAR_BITS, SQUARED, SQUARED_BITS, step
 from sandbox.sql.parse import parse
 from sandbox.sql.relation import Aggregate, Relation, walk
 from sandbox.sql.resolve.query import resolve
 from tests.oracle import SIMPLE
+from tests.support.plans import planned
 from tests.support.worlds import CATALOGUE
 
 NAMES = ("sum", "avg", "var_samp", "var_pop", "stddev_samp", "stddev_pop")
@@ -109,3 +118,109 @@ def test_zero_has_one_sign_where_rows_are_merged() -> None:
     (row,) = answers(compile_relation(private(text)), [(1, -0.0), (1, 0.0)], 1)
     assert row[1:3] == (bits(0.0), bits(0.0))
     assert plain_zero("x", Kind.STRING) == "x"
+
+
+@pytest.mark.parametrize("items", ["COUNT(*)", "SUM(f.kwh)", "COUNT(*), COUNT(DISTINCT f.uscc), AVG(f.kwh)"])
+def test_a_released_key_does_not_say_which_zero_was_met(items: str) -> None:
+    release = planned(f"SELECT f.kwh, {items} FROM firm AS f GROUP BY f.kwh").priced[0].release
+    sql = tally_sql(release, laplace=False)
+    met = [answers(sql, list(zip((1, 2), zeros, strict=True)), 1) for zeros in ((0.0, -0.0), (-0.0, 0.0))]
+    assert met[0] and met[0] == met[1]
+    assert not any(bits(-0.0) in row for row in met[0])
+
+
+def known(kind: Kind, largest: Fraction | int | None, scale: Fraction | None = None) -> Facts:
+    return Facts(
+        kind,
+        range=UNBOUNDED if largest is None else Range(-Fraction(largest), Fraction(largest)),
+        scale=scale,
+    )
+
+
+REALS = {
+    "cents": known(Kind.DOUBLE, 5000, Fraction(1, 100)),
+    "halves of five": known(Kind.DOUBLE, 5000, Fraction(5, 2)),
+    "hundreds": known(Kind.DOUBLE, 10**6, Fraction(100)),
+    "any real": known(Kind.DOUBLE, 5000),
+    "tiny": known(Kind.DOUBLE, Fraction(1, 10**9)),
+    "vast": known(Kind.DOUBLE, 10**29),
+    "cents of a vast range": known(Kind.DOUBLE, 10**29, Fraction(1, 100)),
+    "always zero": known(Kind.DOUBLE, 0),
+}
+WHOLE = {
+    "small": known(Kind.INTEGER, 5000, Fraction(1)),
+    "wider than 32 bits": known(Kind.INTEGER, 2**45, Fraction(1)),
+    "up to 62 bits": known(Kind.INTEGER, 2**62, Fraction(1)),
+}
+EXACT: dict[str, Callable[[list[float]], float]] = {
+    "sum": math.fsum,
+    "avg": statistics.fmean,
+    **{name: SIMPLE[name] for name in SQUARED},
+}
+
+
+def drawn(random: Random, facts: Facts) -> list[float]:
+    """Values of these facts, the largest among them."""
+    high = facts.range.hi
+    assert high is not None
+    unit = facts.scale or Fraction(1, 10**20)
+    most = int(high / unit)
+    steps = [most, -most, *(random.randint(-most, most) for _ in range(37))]
+    return [int(n * unit) if facts.kind is Kind.INTEGER else float(n * unit) for n in steps]
+
+
+def aggregated(names: Sequence[str], facts: Facts, values: list[float]) -> list[float | None]:
+    """The compiled aggregates over the values, in this order."""
+    with duckdb.connect() as engine:
+        engine.execute("SET error_on_division_by_zero = false")
+        loaded = pa.table({"x": values})
+        assert loaded.num_rows == len(values)
+        items = ", ".join(moment_text(name, "x", facts, "") for name in names)
+        (row,) = engine.execute(f"SELECT {items} FROM loaded").fetchall()
+        return [None if value is None else float(value) for value in row]
+
+
+@pytest.mark.parametrize("facts", [*REALS.values(), *WHOLE.values()], ids=[*REALS, *WHOLE])
+def test_sums_in_steps_are_sums_whatever_the_range(facts: Facts) -> None:
+    """Within a step of each value, to the bit the same in any order, and nothing overflows."""
+    random, high = Random(11), facts.range.hi
+    values = drawn(random, facts)
+    found = aggregated(NAMES, facts, values)
+    random.shuffle(values)
+    assert [*map(bits, aggregated(NAMES, facts, values))] == [*map(bits, found)]
+    for name, value in zip(NAMES, found, strict=True):
+        unit = step(facts, name)
+        assert unit is not None and high is not None
+        off = float(unit) * (len(values) if name == "sum" else 1)
+        if name in ("var_samp", "var_pop"):  # (x + step)^2 - x^2
+            off *= 4 * float(high)
+        assert value == pytest.approx(EXACT[name](values), rel=1e-6, abs=off)
+
+
+@pytest.mark.parametrize("facts", [*REALS.values(), *WHOLE.values()], ids=[*REALS, *WHOLE])
+def test_steps_leave_room_for_the_sums(facts: Facts) -> None:
+    """Values of 60 bits, or of 32 where they are squared; declared steps are kept where they leave room."""
+    largest = facts.range.hi
+    assert largest is not None
+    for name in NAMES:
+        unit, room = step(facts, name), 2 ** (SQUARED_BITS if name in SQUARED else LINEAR_BITS)
+        assert unit is not None
+        if facts.kind is Kind.INTEGER and name not in SQUARED:
+            assert unit == 1
+            continue
+        assert largest <= unit * room
+        if facts.scale is not None and largest <= facts.scale * room:
+            assert unit == facts.scale
+        else:
+            assert unit.numerator == 1 or unit.denominator == 1
+            assert (unit.numerator * unit.denominator).bit_count() == 1
+            assert largest in (0, unit * room) or largest > unit / 2 * room
+
+
+def test_without_bounds_only_whole_numbers_are_added() -> None:
+    free = known(Kind.INTEGER, None, Fraction(1))
+    assert [step(free, name) for name in NAMES] == [1, 1, None, None, None, None]
+    assert aggregated(["sum"], free, [2**62, 2**62, -(2**62), 3]) == [2.0**62]
+    wide = known(Kind.DOUBLE, 10**30 + 1)
+    half = Facts(Kind.DOUBLE, range=Range(Fraction(0), None))
+    assert {step(facts, name) for facts in (wide, half) for name in NAMES} == {None}

@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 
-from sandbox.privacy import condensed, statements, tally
+from sandbox.privacy import condensed, distinct, sides, statements, tally
 from sandbox.privacy.bins import bin_sql
+from sandbox.privacy.release import Release
 from sandbox.privacy.statements import tally_sql
+from sandbox.sql import listed
 from sandbox.sql.build import fan, groups, joins, unions
+from sandbox.sql.expressions import TRUE
 from sandbox.sql.relation import Join, Relation, SemiJoin, SetOp
 from tests.property.laws import any_query, check
 from tests.support.plans import ZCDP, planned
@@ -84,6 +87,32 @@ def no_rank(patch: Patch) -> None:
     patch.setattr(
         statements, "_presence_sql", lambda r, joined: original(r, joined).replace("WHERE o <=", "WHERE 0 <=")
     )
+
+
+def all_values(patch: Patch) -> None:
+    """A unit stands for all its distinct values, whatever the cap."""
+    _reworded(patch, "min(o) AS o", "1 AS o")
+
+
+def values_of_all(patch: Patch) -> None:
+    """The first values of everybody together, and not of each unit."""
+    _reworded(patch, "PARTITION BY u ", "")
+
+
+def _reworded(patch: Patch, old: str, new: str) -> None:
+    original = distinct.distinct_sql
+
+    def changed(release: Release) -> str | None:
+        text = original(release)
+        assert text is None or old in text
+        return None if text is None else text.replace(old, new)
+
+    patch.setattr(statements, "distinct_sql", changed)
+
+
+def any_zoom(patch: Patch) -> None:
+    """What is looked into in one group is looked into in all: a row is met once for each."""
+    patch.setattr(sides, "_same", lambda key, other, below: TRUE)
 
 
 def _everywhere(patch: Patch, name: str, changed: Callable[..., Any]) -> None:
@@ -178,6 +207,26 @@ def free_windows(patch: Patch) -> None:
     _everywhere(patch, "carries_unit", lambda relation, index: True)
 
 
+def private_listing(patch: Patch) -> None:
+    """Groups listed by protected tables too."""
+    patch.setattr(listed._Lister, "_is_public", lambda lister, index: True)
+    patch.setattr(listed, "rows_of", lambda relation: 4)
+
+
+def any_part_of_a_grouping(patch: Patch) -> None:
+    """Each key of a grouping counted as unique by itself."""
+    original = groups._key_field
+    patch.setattr(
+        groups,
+        "_key_field",
+        lambda i, n, e, *, private: (
+            original(i, n, e, private=private)
+            if private
+            else replace(original(i, n, e, private=private), keys=((fan.GROUPED,),))
+        ),
+    )
+
+
 def texts(*found: str) -> Callable[[Random], str]:
     return lambda random: random.choice(found)
 
@@ -205,11 +254,20 @@ BUGS: dict[Callable[[Patch], None], Callable[[Random], str]] = {
         "SELECT COUNT(*) FROM person AS p JOIN (SELECT city AS c, vip AS v FROM tariff WHERE price > 0) AS t ON p.vip = t.v",
         "SELECT COUNT(*) FROM person AS p JOIN tariff AS t ON p.city = t.city AND p.vip = t.vip AND t.price < 30",
     ),
+    private_listing: texts(
+        "SELECT c.hosp, COUNT(*) FROM claim AS c JOIN hospital AS h ON c.hosp = h.hosp WHERE h.beds > 0 GROUP BY c.hosp"
+    ),
+    any_part_of_a_grouping: texts(
+        "SELECT COUNT(*), SUM(p.age) FROM person AS p JOIN (SELECT city AS c, zone AS z, COUNT(*) AS n FROM zone GROUP BY city, zone) AS g ON p.city = g.c AND g.n > 0"
+    ),
     union_keeps_padding: texts(
         "SELECT COUNT(*) FROM (SELECT p0, p1 FROM (SELECT a.pid AS p0, b.pid AS p1 FROM person AS a LEFT JOIN claim AS b "
         "ON a.pid = b.pid AND b.fee > 1 UNION ALL SELECT pid AS p0, pid AS p1 FROM person) AS t GROUP BY p0, p1) AS s"
     ),
     single_union: any_query,
+    all_values: texts("SELECT COUNT(DISTINCT cid) FROM claim"),
+    values_of_all: texts("SELECT COUNT(DISTINCT icd) FROM claim"),
+    any_zoom: texts("SELECT city, QUANTILE_DISC(age * 3.7, 0.5) FROM person GROUP BY city"),
     free_windows: texts("SELECT SUM(r) FROM (SELECT pid, row_number() OVER (PARTITION BY icd ORDER BY fee, cid) AS r FROM claim) AS t WHERE r < 3"),
 }  # fmt: skip
 

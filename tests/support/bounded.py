@@ -22,8 +22,8 @@ from tests.oracle import Row, key, reader
 Vector = dict[Any, int]
 """A unit's totals by group, in steps of the measure's scale."""
 
-LOOSEST = 2.0**-15
-"""Shortened vectors are in steps of 2^-16 of the cap."""
+LOOSEST = 2.0**-13
+"""Caps are cut to 16 bits or more where vectors are shortened, and these to steps of 2^-16 of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +75,13 @@ def wrong(
     release: Release, found: Tally, rows: Sequence[Row], caps: Sequence[int], *, laplace: bool
 ) -> str | None:
     """What the tally says otherwise than the rows do."""
-    own = units(release, rows)
     columns = [found.keys.column(i).to_pylist() for i in range(len(release.keys))]
     groups = [key(group) for group in zip(*columns, strict=True)] if columns else [()]
     if len(set(groups)) != len(groups):
         return "a group stands twice"
+    if any(m.what is What.DISTINCT for m in release.measures):
+        return _wrong_distinct(release, found, rows, groups, caps[0])
+    own = units(release, rows)
     for j, cap in enumerate(caps):
         said = dict(zip(groups, found.totals(j, cap), strict=True))
         fault = _wrong_measure(release, own.vectors[j], said, j, cap, laplace=laplace)
@@ -117,6 +119,29 @@ def _bounded(
     if norm <= cap * (1 - LOOSEST):
         return {g: float(v) for g, v in held.items()}, 0.0
     return {g: v * min(1.0, cap / norm) for g, v in held.items()}, cap * LOOSEST
+
+
+def _wrong_distinct(
+    release: Release, found: Tally, rows: Sequence[Row], groups: Sequence[Any], cap: int
+) -> str | None:
+    """Values of units that have up to ``cap`` of them are counted; of others, so many each."""
+    (measure,), privacy, known = release.measures, release.input.privacy, facts(release.input)
+    assert privacy is not None
+    assert measure.value is not None
+    keys, read = [reader(k.expr, known) for k in release.keys], reader(measure.value, known)
+    test = None if measure.where is None else reader(measure.where, known)
+    pairs: dict[int, set[tuple[Any, Any]]] = defaultdict(set)
+    for row in rows:
+        if test is None or test(row) is True:
+            pairs[row[privacy.unit]].add((key(tuple(k(row) for k in keys)), key((read(row),))))
+    sure = {p for own in pairs.values() if len(own) <= cap for p in own}
+    every = {p for own in pairs.values() for p in own}
+    steps = 1 << fine_bits(release, cap)
+    for group, total in zip(groups, found.totals(0, cap), strict=True):
+        least, most = (sum(1 for g, _ in some if g == group) for some in (sure, every))
+        if not least * steps <= total <= most * steps:
+            return f"group {group}: {total / steps} distinct values, not {least} to {most}"
+    return None
 
 
 def _wrong_units(release: Release, found: Tally, own: Units, groups: Sequence[Any]) -> str | None:

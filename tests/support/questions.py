@@ -109,6 +109,13 @@ class Questions:
             f"{self.pick(('VAR_SAMP', 'STDDEV_POP'))}({number})",
             f"SUM(least(greatest({self.of(columns, 'wild', 'num', 'int') or '1'}, -5), 2000000.5))",
         ]
+        if self.chance(0.4):  # several releases each: they take their time
+            shapes += [
+                f"{self.pick(('MEDIAN', 'MIN', 'MAX'))}({number}{self.pick(('', ' * 3.7'))})",
+                f"QUANTILE_{self.pick(('CONT', 'DISC'))}({number} * 2, {self.pick(('0', '0.1', '0.9'))})",
+                f"{self.pick(('CORR', 'COVAR_SAMP', 'REGR_SLOPE', 'REGR_COUNT'))}({number}, {self.of(columns, 'num', 'int') or '1'})",
+                f"COUNT(DISTINCT {anything})",
+            ]
         if unit:
             shapes += [f"COUNT(DISTINCT {unit})"] * 2
         where = f" FILTER (WHERE {self.condition(columns)})" if self.chance(0.3) else ""
@@ -146,7 +153,9 @@ class Questions:
                 f"EXISTS (SELECT * FROM {table} AS {other} WHERE {other}.{key} = {unit} AND {other}.{value} <> {number or 3})"
             )
             shapes.append(
-                f"{number or 1} < (SELECT {self.pick(('COUNT(*)', 'AVG', 'SUM', '2 * MAX'))}".replace("COUNT(*)", "1 + COUNT")
+                f"{number or 1} < (SELECT {self.pick(('COUNT(*)', 'AVG', 'SUM', '2 * MAX'))}".replace(
+                    "COUNT(*)", "1 + COUNT"
+                )
                 + f"({other}.{value}) FROM {table} AS {other} WHERE {other}.{key} = {unit})"
             )
         if number:

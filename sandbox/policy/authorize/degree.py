@@ -39,7 +39,7 @@ def _factors(expr: Expr) -> tuple[Expr, ...]:
 
 
 def _ratio(expr: Expr, site: Site) -> Fraction | None:
-    """How many times the smallest value the largest is, by declared ranges; ``None`` if it may be any number."""
+    """How many times the smallest value the largest is, by declared ranges; ``None``: any number."""
     known = facts_of(expr, {i: site.atoms[i].facts for i in columns(expr)})
     low, high = known.range.lo, known.range.hi
     return None if low is None or high is None or low <= 0 else high / low
@@ -51,7 +51,9 @@ def _product(factors: tuple[Expr, ...], site: Site) -> int:
     ratios = {factor: _ratio(factor, site) for factor in factors}
     steady = [r for factor in factors if (r := ratios[factor]) is not None and r <= STEADY]
     free = math.prod(steady) <= STEADY
-    return sum(degree(f, site) for f in factors if not (free and (r := ratios[f]) is not None and r <= STEADY))
+    return sum(
+        degree(f, site) for f in factors if not (free and (r := ratios[f]) is not None and r <= STEADY)
+    )
 
 
 def degree(expr: Expr, site: Site) -> int:

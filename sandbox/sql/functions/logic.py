@@ -10,10 +10,9 @@ from fractions import Fraction
 from functools import reduce
 
 from sandbox.catalogue import UNBOUNDED, Kind, Range
-from sandbox.errors import Code, refuse
 from sandbox.sql.expressions import Facts
 from sandbox.sql.functions.letters import lower
-from sandbox.sql.functions.registry import TEXTS, TRUTHS, Function, Value, any_null, checked, fixed
+from sandbox.sql.functions.registry import TEXTS, TRUTHS, Function, Value, any_null, checked, fixed, mistyped
 
 BOOL = fixed(Kind.BOOLEAN)
 

@@ -8,13 +8,13 @@ mathematics has no answer (division by zero, logarithm of zero), the answer is N
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from sandbox.catalogue import UNBOUNDED, Kind, Range
-from sandbox.errors import Code, refuse
+from sandbox.errors import Code, Refusal, refuse
 from sandbox.sql.expressions import Facts
 
 Value = Any

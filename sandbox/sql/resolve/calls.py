@@ -64,7 +64,9 @@ def _quantile(node: exp.Expr, base: Reader, where: Expr | None) -> Agg:
     if isinstance(node, exp.WithinGroup):
         name, (sort, *more) = QUANTILES.get(type(node.this), ""), node.expression.expressions
         if not name or more or node.this.args.get("expression") is not None:
-            raise refuse(Code.CONSTRUCT, "WITHIN GROUP", "write percentile_cont(0.5) WITHIN GROUP (ORDER BY x)")
+            raise refuse(
+                Code.CONSTRUCT, "WITHIN GROUP", "write percentile_cont(0.5) WITHIN GROUP (ORDER BY x)"
+            )
         share = _share(base.read(node.this.this))
         if sort.args.get("desc"):
             if name == "quantile_disc":

@@ -60,13 +60,15 @@ def attach(relation: Relation, scope: Scope, asked: Asked) -> tuple[Relation, Ex
     on = tuple(Call("eq", (theirs, Col(width + keys.index(inner)))) for inner, theirs in pairs)
     known = {node: Col(many + aggs.index(read_aggregate(node, base))) for node in calls}
     value = LayerReader(Columns(grouped, Scope(), {}), known, base).read(_item(asked.select))
-    found = [Col(width + i) for i in range(many)] + [_count(a, Col(width + many + i)) for i, a in enumerate(aggs)]
+    found = [Col(width + i) for i in range(many)] + [
+        _count(a, Col(width + many + i)) for i, a in enumerate(aggs)
+    ]
     return join("left", relation, grouped, conjunction(on)), substitute(value, tuple(found))
 
 
 def _item(select: exp.Select) -> exp.Expr:
-    (node,) = select.expressions
-    return node.this if isinstance(node, exp.Alias) else node
+    node: exp.Expr = select.expressions[0]
+    return node.unalias()
 
 
 def _count(agg: Agg, value: Expr) -> Expr:

@@ -32,7 +32,7 @@ def split(node: exp.Expr | None) -> list[exp.Expr]:
 
 
 def _factored(node: exp.Or) -> list[exp.Expr]:
-    """``(a AND b) OR (a AND c)`` as ``a`` and ``b OR c``: the same, also where something is unknown (NULL)."""
+    """``(a AND b) OR (a AND c)`` as ``a`` and ``b OR c``: the same, also where something is NULL."""
     branches = [split(branch) for branch in _alternatives(node)]
     common = [part for part in branches[0] if all(part in branch for branch in branches[1:])]
     if not common:

@@ -104,8 +104,8 @@ def _grouped(
     if group is None and not calls:
         if select.args.get("having") is not None:
             raise refuse(Code.GROUPING, "HAVING")
-        relation, known = attach_scalars(relation, roots, place, scope)
-        return Layer(relation, LayerReader(Columns(relation, scope, aliases), known))
+        relation, values = attach_scalars(relation, roots, place, scope)
+        return Layer(relation, LayerReader(Columns(relation, scope, aliases), values))
     aggs = [read_aggregate(node, base) for node in calls]
     unique = list(dict.fromkeys(aggs))
     above, keys = grouped(group, relation, items, unique, base)

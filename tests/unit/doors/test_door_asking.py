@@ -9,7 +9,7 @@ import pytest
 from sandbox.doors.asking import read_body
 from sandbox.doors.filters import NAMES, log_filter
 from sandbox.errors import Code, Refusal
-from sandbox.model import Person
+from sandbox.model import Person, Within
 from sandbox.store.audit import Event, LogFilter
 from tests.unit.doors.conftest import NOW
 
@@ -120,3 +120,28 @@ def test_a_filter_that_cannot_be_read_is_refused(given: dict[str, str]) -> None:
     with pytest.raises(Refusal) as refused:
         log_filter(given)
     assert refused.value.code is Code.REQUEST
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "relative"),
+    [("100", "100", False), ('"100"', "100", False), ("0.5", "1/2", False), ('"5%"', "1/20", True)],
+)
+def test_an_accuracy_is_an_amount_or_a_percentage(text: str, amount: str, relative: bool) -> None:
+    found = read_body(b'{"sql": "SELECT 1", "grant": "G", "within": %s}' % text.encode())
+    assert found.within == Within(Fraction(amount), relative)
+    assert found.request(LI, NOW).within == found.within
+
+
+@pytest.mark.parametrize(
+    "text", ["null", "true", "NaN", "1e3", "-1", "0", '"0%"', '"%"', '"5 %"', '"5%%"', "[]"]
+)
+def test_any_other_accuracy_is_refused(text: str) -> None:
+    assert code_of(b'{"sql": "SELECT 1", "grant": "G", "within": %s}' % text.encode()) is Code.WITHIN
+
+
+def test_another_accuracy_is_another_request() -> None:
+    ids = {
+        read_body(b'{"sql": "S", "grant": "G", "idempotency_key": "k"%s}' % more).request(LI, NOW).id
+        for more in (b"", b', "within": 5', b', "within": "5%"')
+    }
+    assert len(ids) == 3

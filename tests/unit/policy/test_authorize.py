@@ -58,6 +58,7 @@ CLAIMS = Table(
         column("diagnosis", Kind.STRING, G, F, J),
         column("visit", DAY, G, F, J, step="month"),
         column("weekly", DAY, G, F, step="week"),
+        column("daily", DAY, G, F, step="day"),
         column("at", Kind.TIMESTAMP, G, F, step="day"),
         column("hourly", Kind.TIMESTAMP, G, F, step="hour"),
         column("quarterly", DAY, G, F, step="quarter"),
@@ -244,6 +245,11 @@ def test_keys_refused(expr: str, code: str, subject: str, rule: str) -> None:
             ],
         ),
         (
+            "daily",
+            ["{}", "date_trunc('day', {})", "date_trunc('month', {})", "week({})", "CAST({} AS TIMESTAMP)"],
+            [],
+        ),
+        (
             "hourly",
             ["date_trunc('hour', {})", "hour({})", "strftime({}, '%H')"],
             ["date_trunc('minute', {})", "minute({})"],
@@ -300,13 +306,14 @@ def test_hints_name_the_coarser_form_in_both_languages() -> None:
 
 def test_all_reasons_at_once_and_each_once() -> None:
     found = told(
-        "SELECT score, AVG(size), MAX(salary) FROM (SELECT score, height AS size, salary, phone FROM people) "
+        "SELECT score, AVG(size), MAX(salary), BOOL_OR(active) "
+        "FROM (SELECT score, height AS size, salary, phone, active FROM people) "
         "WHERE salary = 1 OR salary = 2 GROUP BY score HAVING COUNT(DISTINCT phone) > 1"
     )
     assert sorted(found) == [
-        ("AGGREGATE", "COUNT(DISTINCT)", "aggregate"),
-        ("AGGREGATE", "MAX", "aggregate"),
+        ("AGGREGATE", "BOOL_OR", "aggregate"),
         ("USE", "people.height", "measure"),
+        ("USE", "people.phone", "count"),
         ("USE", "people.salary", "filter"),
         ("USE", "people.score", "group"),
     ]
@@ -332,6 +339,13 @@ def test_all_reasons_at_once_and_each_once() -> None:
         "COUNT(CAST(salary AS INTEGER))",
         "COUNT(lower(phone))",
         "COUNT(DISTINCT id)",
+        "COUNT(DISTINCT county)",
+        "COUNT(DISTINCT floor(age / 5))",
+        "MIN(salary)",
+        "MAX(salary)",
+        "MEDIAN(salary)",
+        "QUANTILE_CONT(salary, 0.9)",
+        "CORR(salary, score)",
     ],
 )
 def test_aggregates_allowed(expr: str) -> None:
@@ -353,11 +367,15 @@ def test_aggregates_allowed(expr: str) -> None:
         ("COUNT(CAST(height * 1.5 AS INTEGER))", "USE", "people.height", "filter"),
         ("SUM(CAST(score > 10 AS INTEGER))", "USE", "people.score", "filter"),
         ("COUNT(score > 10)", "USE", "people.score", "filter"),
-        ("COUNT(DISTINCT county)", "AGGREGATE", "COUNT(DISTINCT)", "aggregate"),
+        ("COUNT(DISTINCT phone)", "USE", "people.phone", "count"),
+        ("COUNT(DISTINCT salary)", "USE", "people.salary", "count"),
+        ("COUNT(DISTINCT floor(salary / 1000))", "USE", "people.salary", "group"),
+        ("MEDIAN(height)", "USE", "people.height", "measure"),
+        ("MAX(id)", "USE", "people.id", "measure"),
+        ("MIN(county)", "USE", "people.county", "measure"),
+        ("REGR_SLOPE(salary, height)", "USE", "people.height", "measure"),
+        ("CORR(power(salary, 2), score)", "USE", "people.salary", "measure"),
         ("COUNT(DISTINCT -id)", "AGGREGATE", "COUNT(DISTINCT)", "aggregate"),
-        ("MIN(salary)", "AGGREGATE", "MIN", "aggregate"),
-        ("MAX(salary)", "AGGREGATE", "MAX", "aggregate"),
-        ("MEDIAN(salary)", "AGGREGATE", "MEDIAN", "aggregate"),
         ("STRING_AGG(county, ',')", "AGGREGATE", "STRING_AGG", "aggregate"),
         ("BOOL_AND(active)", "AGGREGATE", "BOOL_AND", "aggregate"),
         ("BOOL_OR(active)", "AGGREGATE", "BOOL_OR", "aggregate"),
@@ -445,6 +463,7 @@ def test_dates_compare_by_ranges_and_by_their_step() -> None:
     assert where("date_trunc('month', visit) = DATE '2025-03-01'", "claims") == []
     assert where("date_diff('day', visit, weekly) > 3", "claims") == []
     assert where("visit = DATE '2025-03-01'", "claims") == [("USE", "claims.visit", "filter")]
+    assert where("daily = DATE '2025-03-01'", "claims") == []
     assert where("month(paid) = 3", "claims") == [("USE", "claims.paid", "filter")]
 
 

@@ -40,7 +40,7 @@ def test_every_number_of_a_derivation_is_the_one_in_force() -> None:
     assert fact(chosen, "threshold") == str(selection_threshold(parts, priced))
     spent = [
         int(fact(d, "nano"))
-        for name in ("selection", "measure", "cap")
+        for name in ("selection", "measure", "cap", "second draw")
         for d in parts_of(tree, name)
         if "nano" in dict(d.facts)
     ]

@@ -44,8 +44,14 @@ def test_what_is_drawn_costs_what_is_charged() -> None:
             total = Fraction(0)
             for j, measure in enumerate(release.measures):
                 if j != parts.shared:
-                    dearest = max(noise(release, parts, j, cap).cost_in(made.measure) for cap in {1, measure.upper})
+                    dearest = max(
+                        noise(release, parts, j, cap).cost_in(made.measure) for cap in {1, measure.upper}
+                    )
                     total += dearest
+                    if parts.columns[j].far:
+                        far = noise(release, parts, j, measure.upper, far=True)
+                        total += far.cost_in(made.measure)
+                        assert far.noise is noise(release, parts, j, measure.upper).noise
             searched = [j for j, m in enumerate(release.measures) if m.search]
             total += sum(search_noise(parts, j).cost_in(made.measure) for j in searched)
             if release.selection is not None:
@@ -65,6 +71,18 @@ def test_the_noise_fits_the_norm_that_statements_clip() -> None:
                         mechanism = noise(priced.release, parts, j, cap)
                         assert mechanism.noise is kind
                         assert mechanism.sensitivity_squared == (cap << fine_bits(priced.release, cap)) ** 2
+
+
+def test_cells_with_a_searched_cap_are_drawn_twice_and_a_lone_cell_once() -> None:
+    for text, twice in (
+        ("SELECT drug, COUNT(*) FROM item GROUP BY drug", True),
+        ("SELECT COUNT(*) FROM item", False),
+    ):
+        made = planned(text)
+        (column,) = spend(made.priced[0], made.measure).columns
+        assert column.search > 0
+        assert (column.far > 0) is twice
+        assert column.noise > 3 * column.far
 
 
 def test_one_draw_for_the_selection_and_its_count() -> None:

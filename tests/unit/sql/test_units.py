@@ -126,3 +126,30 @@ def test_offsets_inside_the_calendar_need_no_guard() -> None:
     inside = compile_relation(read("SELECT day + INTERVAL 1 DAY AS d FROM claims"))
     outside = compile_relation(read("SELECT founded + INTERVAL 1 DAY AS d FROM towns"))
     assert "list_transform" not in inside and "list_transform" in outside
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT count(*) AS n FROM claims WHERE person = 'P42'",
+        "SELECT count(*) AS n FROM claims WHERE 'P1' < person",
+        "SELECT count(*) AS n FROM claims WHERE person IN ('P1', 'P2')",
+        "SELECT count(*) AS n FROM claims WHERE person LIKE 'P%'",
+        "SELECT count(*) AS n FROM claims WHERE person IN (SELECT town FROM towns)",
+        "SELECT count(*) AS n FROM claims WHERE coalesce(person, 'P1') = 'P1'",
+        "SELECT count(*) AS n FROM claims WHERE CAST(person AS DATE) = DATE '2025-01-01'",
+        "SELECT count(*) AS n FROM claims c JOIN towns t ON c.person = t.town",
+        "SELECT count(*) AS n FROM towns t LEFT JOIN claims c ON c.person = t.town",
+        "SELECT upper(person) AS u, count(*) AS n FROM claims GROUP BY 1",
+        "SELECT person FROM claims UNION ALL SELECT town FROM persons",
+        "SELECT string_agg(person, ',') AS s FROM claims GROUP BY person",
+        "SELECT bool_and(person) AS s FROM claims GROUP BY person",
+    ],
+)
+def test_a_unit_taken_for_text_is_refused_for_its_use(sql: str) -> None:
+    """Not for its type: the catalogue says text, the snapshot holds a number, and no CAST would help."""
+    with pytest.raises(Refusal) as caught:
+        read(sql)
+    (reason,) = caught.value.reasons
+    assert (reason.code, reason.subject, reason.column) == (Code.USE, "claims.person", "person")
+    assert "only be counted" in reason.hint and "只能去重计数" in reason.hint_zh
