@@ -40,7 +40,8 @@ Rng = np.random.Generator
 
 
 def _whole(values: npt.NDArray[Any]) -> Ints:
-    return np.maximum(1, np.round(np.minimum(values, 2**30))).astype(np.int64)
+    whole: Ints = np.maximum(1, np.round(np.minimum(values, 2**30))).astype(np.int64)
+    return whole
 
 
 SHAPES: Final[dict[str, Callable[[Rng, int], Ints]]] = {

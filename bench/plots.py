@@ -1,6 +1,6 @@
-"""``python -m bench.plots``: draws the plots of docs/accuracy.md anew, as SVG, and prints their figures as JSON.
+"""``python -m bench.plots``: draws the plots of docs/accuracy.md anew, as SVG; prints their figures as JSON.
 
-Counts of units that bring rows by a geometric law (mean 10), 30,000 of them, through the same code as a query.
+Counts of units that bring rows by a geometric law (mean 10), through the same code as a query.
 """
 
 from __future__ import annotations
@@ -42,16 +42,15 @@ def svg(title: str, across: str, curves: Sequence[Curve]) -> str:
         return round(right, 1), round(HEIGHT - BOTTOM - up, 1)
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
-        'font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-size="12">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/><text x="{LEFT}" y="18">{title}</text>',
     ]
     for decade in range(low, high + 1):
         (x, y), (end, _) = at(min(xs), 10.0**decade), at(max(xs), 1.0)
         parts.append(f'<path d="M{x} {y}H{end}" stroke="#ddd"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{10.0**decade:g} %</text>')
-    for x in sorted(set(xs)):
-        parts.append(f'<text x="{at(x, 1)[0]}" y="{HEIGHT - 28}" text-anchor="middle">{x:g}</text>')
+    ticks = [(at(x, 1.0)[0], x) for x in sorted(set(xs))]
+    parts += [f'<text x="{a}" y="{HEIGHT - 28}" text-anchor="middle">{x:g}</text>' for a, x in ticks]
     parts.append(f'<text x="{LEFT}" y="{HEIGHT - 8}">{across}</text>')
     for i, curve in enumerate(curves):
         colour = COLOURS[i // 2 % len(COLOURS)]

@@ -46,6 +46,7 @@ from typing import Final
 
 _DEVIATIONS: Final = 1.96  # a 95 % half-width in standard deviations (1.96 Gaussian, 2.1 Laplace)
 _ONE_SIDED: Final = 1.645
+_FELT: Final = 1.28  # deviations from which a tail is taken to be there: one in ten without it is, too
 _REJECTED: Final = 3.84  # 95 % point of chi-square with one degree of freedom
 _RATIOS: Final = tuple(i / 40 for i in range(27))  # none to 0.65, Pareto index 1.24: a finite mean
 _HEAVY_RATIO: Final = 0.6  # Pareto index 1.5
@@ -250,7 +251,7 @@ def _tails(top: int, beyond: Sequence[int], deviation: float) -> tuple[Tail, Tai
     if not beyond:
         return (), ()
     amplitude, norm = _amplitude(beyond, _HEAVY_RATIO)
-    if amplitude * norm < _ONE_SIDED * deviation:
+    if amplitude * norm < _FELT * deviation:
         return (), _room(beyond, 0, _HIDDEN_RATIO, deviation)
     counts, start = _fitted(top, beyond, deviation)
     misfits = [(_misfit(counts, ratio) / deviation**2, ratio) for ratio in _RATIOS]

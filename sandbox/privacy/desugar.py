@@ -1,19 +1,21 @@
 """From the aggregates of a query to the few measures that are noised, and back.
 
 COUNT, SUM, AVG, VAR, STDDEV, COVAR, CORR and REGR become sums of integers per row; the answer's columns
-are computed from the noised sums afterwards, which costs nothing.  With n rows and deviations d from a centre c
-(zero, or the middle of the range: below), S1 = sum d, S2 = sum d^2, and likewise over pairs:
+are computed from the noised sums afterwards, which costs nothing.  With n rows and deviations d from a
+centre c (zero, or the middle of the range: below), S1 = sum d, S2 = sum d^2, and likewise over pairs:
 
     AVG = c + S1 / n        VAR_POP = S2 / n - (S1 / n)^2        VAR_SAMP = VAR_POP n / (n - 1)
     COVAR_POP = Sxy / n - (Sx / n)(Sy / n)        CORR = COVAR_POP / sqrt(VAR_POP(x) VAR_POP(y))
     REGR_SLOPE(y, x) = COVAR_POP / VAR_POP(x)        REGR_INTERCEPT = AVG(y) - REGR_SLOPE AVG(x)
 
-Variances are never negative, correlations within [-1, 1], and all is NULL where the noisy count is below 1 (or 2).
+Variances are never negative, correlations within [-1, 1], and all is NULL where the noisy count
+is below 1 (or 2).
 
 *Centring.*  A value in [a, b] adds up to max(|a|, |b|) to a sum, its deviation from the middle at most
 (b - a) / 2.  So sums are of deviations wherever less noise follows for certain: where caps are fixed (one row
 a unit) and the bound shrinks, and where caps are found privately, if even the smallest |x| is no less than
-half the range.  Elsewhere a found cap follows the values themselves, which may be small where the range is wide.
+half the range.  Elsewhere a found cap follows the values themselves, which may be small
+where the range is wide.
 Where SUM(x) is asked as well, its sum serves and is not taken a second time.
 """
 
@@ -58,7 +60,7 @@ class Desugared:
 
 
 def desugar(aggs: Sequence[Agg], input_: Relation, *, fixed: bool = False) -> Desugared:
-    """Split aggregates into sums.  ``fixed``: caps will not be searched.  Refuses what cannot be protected."""
+    """Split aggregates into sums; ``fixed``: caps will not be searched.  Refuses what cannot be protected."""
     sums = _Sums(input_, frozenset((a.arg, a.where) for a in aggs if a.name == "sum"), fixed=fixed)
     outputs = tuple(sums.output(agg) for agg in aggs)
     count = len(sums.bases)
@@ -85,9 +87,7 @@ def present(agg: Agg, input_: Relation) -> Expr | None:
     assert agg.arg is not None
     args = (agg.arg, agg.by) if agg.name in PAIRED and agg.by is not None else (agg.arg,)
     parts = [] if agg.where is None else [agg.where]
-    parts += [
-        Call("not", (Call("is_null", (a,)),)) for a in args if facts_of(a, facts(input_)).nullable
-    ]
+    parts += [Call("not", (Call("is_null", (a,)),)) for a in args if facts_of(a, facts(input_)).nullable]
     parts = [p for p in parts if p != TRUE]
     if not parts:
         return None
@@ -96,7 +96,7 @@ def present(agg: Agg, input_: Relation) -> Expr | None:
 
 @dataclass(frozen=True, slots=True)
 class _Deviation:
-    """Values less a centre; ``total`` is the column of their sum, less ``shift`` a row to be of deviations."""
+    """Values less a centre; ``total``: the column of their sum, less ``shift`` a row to be of deviations."""
 
     value: Expr
     centre: Fraction

@@ -5,8 +5,8 @@ number of rows up to cell i less the share asked for of all rows, which is negat
 not negative from its cell on.  Of its noise, cells up to i bear (1 - share) each and cells beyond bear share,
 so its half-width H(i) is theirs in quadrature.  The cell read off is the number of cells with D(i) < 0:
 noise that makes D cross zero several times is averaged.  The interval reaches from the first cell with
-D(i) >= -H(i) to the last with D(i - 1) <= H(i - 1): the true cell fulfils both with 95 % or more, for its own D
-is off by at most H.  Within a cell values are taken to lie evenly, and the interval has all of it.
+D(i) >= -H(i) to the last with D(i - 1) <= H(i - 1): the true cell fulfils both with 95 % or more, for its
+own D is off by at most H.  Within a cell values are taken to lie evenly, and the interval has all of it.
 
 Where cells hold several values, a second release looks into the cells in which the quantile may lie, at
 ``WIDER`` times H: it counts their rows by even parts (``Zoom`` to ``Read``), and D goes on from where they
@@ -73,7 +73,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Zoom:
-    """For each point, the part of the range to look into; beside the keys, ``ZOOMED`` columns for each point."""
+    """For each point, the part of the range to look into: ``ZOOMED`` columns after the keys."""
 
     grid: Grid
     points: tuple[Point, ...]
@@ -131,7 +131,8 @@ class _Ranks:
 
     def cell(self, clear: float) -> Ints:
         """The cell in which the point lies."""
-        return np.asarray(np.minimum((self.off < clear * self.width).sum(axis=1), self.off.shape[1] - 1))
+        reached = clear * self.width + np.sign(clear) / 2  # an extreme has a row at least
+        return np.asarray(np.minimum((self.off < reached).sum(axis=1), self.off.shape[1] - 1))
 
     def first(self, by: float) -> Ints:
         """The first cell in which it may lie, if D may be off by so many half-widths."""
@@ -196,7 +197,7 @@ def _zoomed(face: Zoom, raw: pa.Table) -> pa.Table:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """By group: the value, the least and the greatest that it may be, whether there is one, and an interval."""
+    """By group: the value, the least and greatest that it may be; whether it, and an interval, are known."""
 
     value: Floats
     least: Floats

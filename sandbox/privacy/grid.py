@@ -64,7 +64,8 @@ class Grid:
             assert self.step is not None
             place: Expr = Call("add", (Call("div", (_minus(x, self.low), _real(self.step))), _real(0.5)))
         else:
-            far = Call("div", (Call("abs", (x,)), _real(self.near)))
+            size = Call("abs", (x,)) if self.low < 0 else Call("greatest", (x, _real(0)))
+            far = Call("div", (size, _real(self.near)))
             length = Call("ln", (Call("add", (_real(1), far)),))
             signed = length if self.low >= 0 else Call("mul", (Call("sign", (x,)), length))
             place = Call("mul", (_minus(signed, self.scaled(float(self.low))), _real(self._rate)))

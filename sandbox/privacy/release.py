@@ -71,9 +71,9 @@ class Measure:
 
     @property
     def sign(self) -> int:
-        """1 if no row can count below zero, -1 if none above, else 0: what clipping removed is not added then.
+        """1 if no row can count below zero, -1 if none above, else 0.
 
-        Nor is it to distinct values: what one unit's bound leaves out others may bring."""
+        0 for distinct values, to which what clipping removed is not added: others may bring the same."""
         if self.what is What.DISTINCT:
             return 0
         return 1 if self.low >= 0 else -1 if self.high <= 0 else 0

@@ -29,7 +29,7 @@ MOST_CELLS = 2**14
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What all releases of one aggregation share: rows, keys, which groups there are, and how many at most."""
+    """What all releases of one aggregation share: rows, keys, which groups there are, how many at most."""
 
     below: Relation
     keys: tuple[Key, ...]

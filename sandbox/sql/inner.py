@@ -86,7 +86,7 @@ def _parts(condition: Expr) -> list[Expr]:
 def arranged(block: Block) -> tuple[Relation, tuple[Expr, ...]]:
     """The block put together in its normal form, and its fields over that."""
     if len(block.leaves) == 1:
-        return filter_(block.leaves[0], conjunction(tuple(dict.fromkeys(block.holds)))), block.outputs
+        return filter_(block.leaves[0], _all(block.holds)), block.outputs
     relation, places = _Arranger(block).arrange()
     return relation, tuple(remap(e, places.__getitem__) for e in block.outputs)
 

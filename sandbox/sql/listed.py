@@ -139,14 +139,26 @@ def _semi_joined(relation: SemiJoin) -> Taken:
 
 def choices(expr: Expr, relation: Relation) -> tuple[Scalar, ...] | None:
     """The constants of which a condition says that the expression must be one: ``x IN ('a', 'b')``."""
+    node = relation
+    while isinstance(node, Filter):
+        found = _named(expr, conjuncts(node.predicate))
+        if found is not None:
+            return found
+        node = node.input
     taken = take_apart(relation)
     own = _moved(expr, taken.outputs)
-    for part in taken.holds if own is not None else ():
+    return None if own is None else _named(own, taken.holds)
+
+
+def _named(expr: Expr, holds: Iterable[Expr]) -> tuple[Scalar, ...] | None:
+    for part in holds:
         match part:
-            case Call("in", (subject, *options)) if subject == own:
+            case Call("in", (subject, *options)) if subject == expr:
                 return _constants(options)
-            case Call("eq", (subject, Literal() as only)) if subject == own:
+            case Call("eq", (subject, Literal() as only)) if subject == expr:
                 return _constants([only])
+            case _:
+                continue
     return None
 
 

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from sandbox.privacy.release import Bounding, Measure, Release, What
-from sandbox.privacy.statements import LARGEST_UNIT
+from sandbox.privacy.statements import LARGEST_UNIT, step_bits
 from sandbox.privacy.tally import Tally, fine_bits
 from sandbox.sql.relation import facts
 from tests.oracle import Row, key, reader
@@ -115,7 +115,9 @@ def _bounded(
         near = any(abs(abs(v) - cap) <= cap * 2.0**-38 for v in vector.values())
         return {g: float(v) for g, v in held.items()}, cap * 2.0**-38 if near and cap > 2**20 else 0.0
     held = {g: max(-2 * measure.upper, min(2 * measure.upper, v)) for g, v in vector.items()}
-    norm = float(sum(map(abs, held.values()))) if laplace else math.sqrt(sum(v * v for v in held.values()))
+    step = 1 << step_bits(measure)  # lengths are whole steps, rounded up: far below any cap that pays
+    steps = [-(-abs(v) // step) for v in held.values()]
+    norm = step * (float(sum(steps)) if laplace else math.sqrt(sum(n * n for n in steps)))
     if norm <= cap * (1 - LOOSEST):
         return {g: float(v) for g, v in held.items()}, 0.0
     return {g: v * min(1.0, cap / norm) for g, v in held.items()}, cap * LOOSEST

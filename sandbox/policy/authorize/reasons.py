@@ -84,8 +84,8 @@ def shape(atom: Atom) -> Reason:
 
 
 def unlisted(a: Atom, b: Atom) -> Reason:
-    """The two columns may not be set equal."""
-    protected, other = (a, b) if a.protected else (b, a)
+    """The two columns may not be set equal: the protected one first, of two the first by name."""
+    protected, other = sorted((a, b), key=lambda atom: (not atom.protected, atom.path))
     pair = f"{subject(protected)} = {subject(other)}"
     hint = "join only on the pairs of columns that the grant lists, each written bare"
     return Reason(

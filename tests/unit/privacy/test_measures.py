@@ -27,7 +27,7 @@ def test_counts_of_rows_and_of_units() -> None:
     pairs = one(
         "SELECT vip, COUNT(DISTINCT p.pid) FROM person AS p JOIN claim AS c ON p.pid = c.pid GROUP BY n > 3, vip, icd IS NULL"
     )
-    assert (pairs.scale, pairs.declared) == (1, 4)
+    assert (pairs.scale, pairs.declared) == (Fraction(1), 4)
     few = one("SELECT n > 3, COUNT(DISTINCT pid) FROM claim GROUP BY n > 3")
     assert few.declared == 3
     assert one("SELECT icd, COUNT(DISTINCT pid) FROM claim GROUP BY icd").declared == 4
