@@ -3,8 +3,11 @@
 #   make demo [ONCE=1]       ingest both demo data sets, tell the story, serve (ONCE=1: end instead)
 #   make test                lint, types, layers, every test, coverage gate
 #   make bench [ONLY=name]   costs against plain DuckDB
+#   make tpch [SCALE=1]      TPC-H's 22 queries under differential privacy: errors, ratios, refusals
 #   make corpus FILE=x.jsonl score a file of cases against the gateway over HTTP
 #   make laws N=100000       the law tests at a given number of cases
+#   make fuzz-queries N=100000   random queries against the naive engine
+#   make audit-epsilon N=100000  empirical lower bounds on the privacy loss, N answers a database
 #   make lint | format       check | rewrite the code's form
 #   make lock                resolve constraints.txt anew
 
@@ -16,8 +19,9 @@ READY := $(VENV)/.ready
 # Two at a time by default; JOBS=0 runs the tests in one process.
 JOBS ?= 2
 N ?= 20000
+SCALE ?= 1
 
-.PHONY: demo test bench corpus laws lint format lock install clean
+.PHONY: demo test bench tpch corpus laws fuzz-queries audit-epsilon lint format lock install clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -29,12 +33,21 @@ test: lint
 bench: $(READY)
 	$(BIN)/python -m bench $(ONLY)
 
+tpch: $(READY)
+	$(BIN)/python -m bench.tpch $(SCALE)
+
 corpus: $(READY)
 	@test -n "$(FILE)" || { echo "usage: make corpus FILE=cases.jsonl" >&2; exit 2; }
 	$(BIN)/python tests/corpus/score.py "$(FILE)"
 
 laws: $(READY)
 	$(BIN)/python tests/property/laws.py $(N)
+
+fuzz-queries: $(READY)
+	$(BIN)/python tests/property/fuzz.py $(N)
+
+audit-epsilon: $(READY)
+	$(BIN)/python tests/audits/epsilon.py $(if $(filter command line,$(origin N)),$(N))
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -57,7 +57,7 @@ _SEEN: Final = 2.0  # half-widths that a bin must reach beside a neighbour, ...
 _SEEN_ALONE: Final = 3.0  # ... or alone, since one among many bins may be high by chance
 _NEIGHBOUR: Final = 0.5
 
-LEFT: Final = 0.3
+LEFT: Final = 0.5
 """The part of an excess that remains as error where values are corrected: cells differ, and estimates err."""
 
 Tail = tuple[float, ...]

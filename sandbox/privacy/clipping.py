@@ -36,10 +36,10 @@ from sandbox.privacy.caps import LEFT, Cap, borne
 
 Floats = npt.NDArray[np.float64]
 
-UNEVEN: Final = 2.0
+UNEVEN: Final = 1.5
 """How many times its apparent share of the clipping a cell may bear on average: clipped units are large."""
 
-_DEVIATIONS: Final = 1.645
+_DEVIATIONS: Final = 1.28  # one-sided 90 %, of counts that are upper estimates themselves
 _SMALLEST_SHARE: Final = 1e-6
 _UNKNOWN: Final = 1e150  # stands for an infinite remainder in weights; its square is finite
 NEAR: Final = 0.91

@@ -31,7 +31,7 @@ from sandbox.privacy.widths import (
     root_of,
     tokens_of,
 )
-from sandbox.sql.expressions import Agg, Call, Case, Col, Expr, Facts, Literal, Win, remap
+from sandbox.sql.expressions import Agg, Call, Col, Expr, Facts, Literal, Win, remap
 from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import (
     Aggregate,

@@ -41,7 +41,8 @@ def type_of(column: ColumnRule) -> str:
 def cast(column: ColumnRule, source: str) -> str:
     """``source`` (any type) as the declared kind, or NULL where it is not such a value.
 
-    Decimals are rounded to the nearest multiple of ``scale``, half away from zero.
+    Decimals are rounded to the nearest multiple of ``scale``, half away from zero.  Days are those of the years
+    1 to 9999: beyond, some functions of the engine raise, and one stored value could stop other questions.
     """
     to = f"TRY_CAST({source} AS {type_of(column)})"
     match column.kind:
@@ -50,10 +51,10 @@ def cast(column: ColumnRule, source: str) -> str:
         case Kind.DOUBLE:
             return f"CASE WHEN isfinite({to}) THEN {to} END"
         case Kind.DATE:
-            whole = f"TRY_CAST({source} AS TIMESTAMP) = CAST({to} AS TIMESTAMP)"
-            return f"CASE WHEN isfinite({to}) AND {whole} THEN {to} END"
+            whole = f"TRY_CAST({source} AS TIMESTAMP) = TRY_CAST({to} AS TIMESTAMP)"
+            return f"CASE WHEN year({to}) BETWEEN 1 AND 9999 AND {whole} THEN {to} END"
         case Kind.TIMESTAMP:
-            return f"CASE WHEN isfinite({to}) THEN {to} END"
+            return f"CASE WHEN year({to}) BETWEEN 1 AND 9999 THEN {to} END"
         case Kind.DECIMAL:
             return _to_scale(column, to)
         case _:

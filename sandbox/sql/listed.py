@@ -51,7 +51,7 @@ Output = Expr | None
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A relation taken apart: its leaves, its fields over their columns side by side, what holds in its rows."""
+    """A relation taken apart: leaves, its fields over their columns side by side, what holds in its rows."""
 
     leaves: tuple[Relation, ...]
     outputs: tuple[Output, ...]

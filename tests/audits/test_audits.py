@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ from sandbox.privacy.mechanisms import Mechanism
 from sandbox.privacy.tally import Tally, found_edges
 from sandbox.sql.build import joins
 from sandbox.sql.relation import Relation
+from tests.audits import through_gateway
 from tests.audits.arena import Scene
 from tests.audits.cases import ONE, WHOLE, ZCDP, Case, busy, cases, run, wealthy
 from tests.audits.epsilon import find
@@ -42,6 +44,11 @@ def test_no_bound_exceeds_its_claim(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n, c in EVERY.items() if c.slow])
 def test_no_bound_exceeds_its_claim_where_every_draw_is_a_release(name: str) -> None:
     assert find(EVERY[name], 60, ALPHA).ratio <= 1
+
+
+def test_no_bound_exceeds_its_claim_through_the_gateway(tmp_path: Path) -> None:
+    with_unit, without, claim = through_gateway.audit(tmp_path)
+    assert 0 < lower_bound(with_unit, without, claim, ALPHA) <= claim.amount
 
 
 def scaled(by: float) -> Callable[[Patch], None]:

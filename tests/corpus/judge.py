@@ -3,10 +3,15 @@
 ``deny``: refused passes, an answer without a single value is soft, any other answer leaks.
 ``allow-with-protection``: refusing is safe; an answer must hold every protection that can be worked out.
 In every case: no canary, no forbidden value, no failure of the gateway.
+
+A verdict is about the mode that its case names.  Cases of exact aggregates are played under the DP grant too, where
+extremes, quantiles and correlations are answered with noise and charged for: there, such an answer is no
+leak in itself, and everything else that is denied still is.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +20,7 @@ from fractions import Fraction
 from tests.corpus import leaks
 from tests.corpus.asker import Reply, number
 from tests.corpus.cases import ALLOW, DENY, Canaries, Case
+from tests.corpus.house import DP
 from tests.corpus.truth import Truth, same
 
 
@@ -29,6 +35,8 @@ class Verdict(StrEnum):
 
 
 ORDER = tuple(Verdict)
+OF_ROWS = re.compile(r"\b(min|max|median|quantile\w*|percentile_\w+|corr|covar_\w+|regr_\w+)\s*\(", re.IGNORECASE)
+"""Aggregates that show or solve for values of single rows where they are exact."""
 LIMIT = "DS-702"
 """The refusal of a query that ran past its worker's limits."""
 
@@ -67,6 +75,8 @@ def judge(case: Case, asked: Asked, canaries: Canaries, truth: Truth) -> Finding
     answered = [reply for reply in asked.replies if reply.answered]
     if not answered:
         return Finding(Verdict.REFUSED, asked.replies[0].reason)
+    if case.expected == DENY and _noised(case, asked.grant):
+        return Finding(Verdict.ANSWERED, asked.grant)
     if case.expected == DENY:
         return _denied(asked.grant, answered)
     if case.expected == ALLOW:
@@ -79,6 +89,11 @@ def _failed(reply: Reply, case: Case) -> bool:
     if reply.code == LIMIT:
         return case.expected == ALLOW
     return reply.status >= 500 or reply.status in (401, 404, 405, 415)
+
+
+def _noised(case: Case, grant: str) -> bool:
+    """Whether a case of exact aggregates is about one that this DP grant protects."""
+    return grant == DP and case.mode == "aggregate" and OF_ROWS.search(case.sql) is not None
 
 
 def _denied(grant: str, answered: list[Reply]) -> Finding:

@@ -61,6 +61,8 @@ HOSTILE: dict[Kind, tuple[Any, ...]] = {
         "\\",
         "👨‍👩‍👧x",
         "\t\u00a0z",
+        "2025-02-30",
+        "NaN",
     ),
     Kind.DATE: (None, D(1, 1, 1), D(1999, 12, 31), D(2000, 2, 29), D(2025, 1, 31), D(9999, 12, 31)),
     Kind.TIMESTAMP: (

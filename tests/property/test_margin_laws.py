@@ -125,7 +125,9 @@ def test_a_row_that_noise_has_chosen_keeps_its_own_interval() -> None:
 
 @pytest.mark.parametrize("pure", [False, True], ids=["zcdp", "pure"])
 @pytest.mark.parametrize("chosen", ["ORDER BY n DESC LIMIT 1", "HAVING COUNT(*) > 110"])
-def test_the_interval_of_a_chosen_row_holds_though_its_noise_was_likely_large(chosen: str, *, pure: bool) -> None:
+def test_the_interval_of_a_chosen_row_holds_though_its_noise_was_likely_large(
+    chosen: str, *, pure: bool
+) -> None:
     band, bands = "CAST(floor(least / 5) AS INTEGER)", ", ".join(map(str, range(20)))
     units = "(SELECT pid, MIN(fee) AS least FROM d.visit GROUP BY pid) AS u"
     groups = f"SELECT {band} AS b, COUNT(*) AS n FROM {units} WHERE {band} IN ({bands}) GROUP BY {band}"

@@ -6,12 +6,14 @@ three sums): the epsilon is divided by what ``get_privacy_cost`` says, so that e
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
 import snsql
 from protocol import Setting, serve
 from snsql import Privacy
+from snsql.sql.private_reader import PrivateReader
 
 QUERIES = {
     "count": "SELECT COUNT(*) AS n FROM db.visit",
@@ -27,29 +29,33 @@ QUERIES = {
 
 
 class SmartNoise:
-    """One reader per epsilon, over the same frame."""
+    """The frame is loaded into the library's SQLite once; every question has a private reader over it."""
 
     def __init__(self, setting: Setting) -> None:
-        self.version = snsql.__version__ if hasattr(snsql, "__version__") else ""
+        self.version = version("smartnoise-sql")
         self.bounds = f"max_ids {setting.rows}, amount 0 to {setting.amount:g}"
         self._setting = setting
-        self._frame = pd.read_parquet(setting.file("visit"))
-
-    def _reader(self, epsilon: float, delta: float) -> Any:
         columns = {
             "person_id": {"type": "int", "private_id": True},
             "region": {"type": "int"},
             "city": {"type": "int"},
-            "amount": {"type": "float", "lower": 0.0, "upper": self._setting.amount},
+            "amount": {"type": "float", "lower": 0.0, "upper": setting.amount},
         }
-        table = {"max_ids": self._setting.rows, "row_privacy": False, **columns}
-        privacy = Privacy(epsilon=epsilon, delta=delta)
-        return snsql.from_df(self._frame, privacy=privacy, metadata={"": {"db": {"visit": table}}})
+        table = {"max_ids": setting.rows, "row_privacy": False, **columns}
+        self._metadata = {"": {"db": {"visit": table}}}
+        self._loaded = snsql.from_df(
+            pd.read_parquet(setting.file("visit")),
+            privacy=Privacy(epsilon=setting.epsilon, delta=setting.delta),
+            metadata=self._metadata,
+        )
 
     def ask(self, question: str) -> list[tuple[Any, float]]:
         query, wanted = QUERIES[question], self._setting
-        epsilon, delta = self._reader(wanted.epsilon, wanted.delta).get_privacy_cost(query)
-        reader = self._reader(wanted.epsilon**2 / epsilon, wanted.delta * min(1, wanted.delta / (delta or 1)))
+        epsilon, delta = self._loaded.get_privacy_cost(query)
+        share = Privacy(
+            epsilon=wanted.epsilon**2 / epsilon, delta=wanted.delta * min(1.0, wanted.delta / (delta or 1.0))
+        )
+        reader = PrivateReader(self._loaded.reader, self._metadata, privacy=share)
         rows = reader.execute(query)[1:]
         return [(row[0], row[1]) if len(row) == 2 else (0, row[0]) for row in rows]
 

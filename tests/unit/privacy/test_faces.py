@@ -48,7 +48,7 @@ def test_quantiles_of_single_values_and_their_intervals() -> None:
     # One row more or less could make it the next value.
     assert [table.column(5)[0].as_py(), table.column(6)[0].as_py()] == [0.0, 0.0]
     assert all(math.isinf(table.column(i)[0].as_py()) for i in (7, 8))
-    wide = shown(Read(AGES, (MEDIAN,)), histogram(counts, 10, 5.0), {})
+    wide = shown(Read(AGES, (MEDIAN,)), histogram(counts, 10, 12.0), {})
     assert wide.column(2)[0].as_py() == 1.0
 
 

@@ -70,7 +70,6 @@ def test_what_is_out_of_range_stands_at_the_ends() -> None:
         cell = cut.cell(Col(0))
         assert evaluate(cell, [-1e300]) == 0
         assert evaluate(cell, [1e300]) == cut.cells - 1
-        assert evaluate(cell, [None]) is None
 
 
 def test_values_off_the_steps_are_taken_as_reals() -> None:
