@@ -14,8 +14,9 @@ from sandbox.catalogue import Kind, Scalar
 from sandbox.errors import Code, refuse
 from sandbox.policy.authorize.work import moderate_work
 from sandbox.privacy.release import Key, Listing
-from sandbox.sql.expressions import Expr, Facts, columns
-from sandbox.sql.facts import facts_of
+from sandbox.sql.expressions import Col, Expr, Facts, columns, rebuild, walk
+from sandbox.sql.facts import evaluate, facts_of
+from sandbox.sql.functions.logic import held
 from sandbox.sql.listed import choices, listed
 from sandbox.sql.relation import Relation, facts
 from sandbox.sql.simplify import simplify
@@ -25,6 +26,8 @@ MOST_LISTED = 2_000_000
 
 MOST_COUNTED = 100
 """A key of whole numbers within declared bounds has all of them as groups up to so many."""
+MOST_BANDS = 500
+"""As many bands of a histogram: whole numbers that a key computes."""
 
 
 def key(name: str, expr: Expr, below: Relation) -> Key:
@@ -37,18 +40,45 @@ def key(name: str, expr: Expr, below: Relation) -> Key:
     if domain is not None and known.nullable:
         domain = (*domain, None)
     if domain is None:
-        domain = choices(expr, below) or _whole(known)
+        domain = choices(expr, below) or _whole(known, MOST_COUNTED) or _banded(expr, below)
     # Each group is drawn once: a value listed twice would pay for one draw and get two.
     return Key(name, expr, known, None if domain is None else tuple(dict.fromkeys(domain)))
 
 
-def _whole(known: Facts) -> tuple[Scalar, ...] | None:
-    """Every whole number in a short range."""
-    low, high = known.range.lo, known.range.hi
-    if known.kind is not Kind.INTEGER or low is None or high is None or high - low >= MOST_COUNTED:
+def _whole(known: Facts, most: int) -> tuple[Scalar, ...] | None:
+    """Every multiple of a whole step in a short range: whole numbers, for the most part."""
+    low, high, step = known.range.lo, known.range.hi, known.scale
+    if low is None or high is None or step is None or step.denominator != 1 or (high - low) / step >= most:
         return None
-    values: tuple[Scalar, ...] = tuple(range(-int(-low // 1), int(high // 1) + 1))
+    places = range(-int(-low // step), int(high // step) + 1)
+    values: tuple[Scalar, ...] = tuple(held(int(i * step), known.kind) for i in places)
     return (*values, None) if known.nullable else values
+
+
+def _banded(expr: Expr, below: Relation) -> tuple[Scalar, ...] | None:
+    """The values of an expression over bands: ``floor(x / 10) * 10`` of the whole ``floor(x / 10)``."""
+    for part in walk(expr):
+        values = None if isinstance(part, Col) else _whole(facts_of(part, facts(below)), MOST_BANDS)
+        over = _replaced(expr, part)
+        if values is not None and columns(over) == {BAND.index}:
+            kind = facts_of(expr, facts(below)).kind
+            found = (evaluate(over, [value]) for value in values)
+            return tuple(dict.fromkeys(_plain(v, kind) for v in found))
+    return None
+
+
+def _plain(value: Scalar, kind: Kind) -> Scalar:
+    """As the kind holds it, and zero without a sign, as keys are compiled."""
+    known: Scalar = None if value is None else held(value, kind)
+    return known + 0.0 if isinstance(known, float) else known
+
+
+BAND = Col(-1)
+"""Stands for a band: the last, and only, value of the row that is evaluated."""
+
+
+def _replaced(expr: Expr, part: Expr) -> Expr:
+    return BAND if expr == part else rebuild(expr, lambda child: _replaced(child, part))
 
 
 def listing(keys: tuple[Key, ...], below: Relation) -> Listing | None:

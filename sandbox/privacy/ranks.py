@@ -3,9 +3,9 @@
 A rank is a sum over cells, so noise of half-width h a cell makes one of h sqrt(b) / 2 in the middle of b
 cells: that is weighed against clipping when the cap is chosen.  Clipping takes rows from all of a unit's
 cells alike and so moves ranks by less than the rows that it takes.  These, E of a group at most, are stated
-as more noise of E / sqrt(b) a cell, which the rank at p then bears sqrt(p (1 - p)) E of.  Of the excess of norms
-(``caps``), a unit loses as many rows where norms are L1; where they are L2, its sum of counts over their norm
-n times as many: at most n, sqrt(b), and r / n if it has no more than the r rows that are declared.
+as more noise of E / sqrt(b) a cell, which the rank at p then bears sqrt(p (1 - p)) E of.  Of the excess of
+norms (``caps``), a unit loses as many rows where norms are L1; where they are L2, its sum of counts over
+their norm n times as many: at most n, sqrt(b), and r / n if it has no more than the r rows that are declared.
 
 All here is post-processing of noisy values: privacy does not depend on it.
 """

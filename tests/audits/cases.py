@@ -81,6 +81,15 @@ def counts(groups: int, nano: int) -> Case:
     return Case(f"noise of selection, {groups} groups, {nano / 10**9:g}", start)
 
 
+def histogram(nano: int) -> Case:
+    """The histogram of norms from which caps are chosen: a unit is in one of its bins."""
+
+    def start() -> Audit:
+        return drawn(best_squared(Measure.ZCDP, 1, 1, nano), Measure.ZCDP, Loss.ZCDP, 1)
+
+    return Case(f"noise of a histogram of norms, {nano / 10**9:g}", start)
+
+
 MECHANISMS: Final = (
     mechanism(Noise.LAPLACE, 1, 10**9, Measure.PURE),
     mechanism(Noise.LAPLACE, 1, 2 * 10**9, Measure.PURE),
@@ -90,6 +99,7 @@ MECHANISMS: Final = (
     mechanism(Noise.GAUSSIAN, 1, 10**6, Measure.ZCDP),
     mechanism(Noise.GAUSSIAN, 12_345, 2 * 10**8, Measure.ZCDP),
     mechanism(Noise.GAUSSIAN, 2**50, 10**9, Measure.ZCDP),
+    histogram(10**8),
     counts(1, 5 * 10**8),
     counts(12, 5 * 10**8),
 )
@@ -182,6 +192,7 @@ SELF: Final = "SELECT home, COUNT(*) AS n, SUM(fee) AS s FROM visit GROUP BY hom
 FEES: Final = "SELECT home, SUM(fee) AS s, SUM(500 - fee) AS t FROM visit GROUP BY home"
 PAIRS: Final = "SELECT g, COUNT(*) AS n, SUM(fee) AS s FROM visit GROUP BY g"
 TIED: Final = "SELECT v.g AS g, COUNT(*) AS n, SUM(p.income) AS s FROM person AS p JOIN visit AS v ON p.pid = v.pid GROUP BY v.g"
+VALUES: Final = "SELECT g, COUNT(DISTINCT vid) AS d FROM visit GROUP BY g"
 FANNED: Final = (
     "SELECT p.g AS g, SUM(p.income) AS s FROM person AS p JOIN kind AS k ON p.g = k.g GROUP BY p.g"
 )
@@ -291,6 +302,8 @@ SCENES: Final = (
     Case("a unit in four groups, at a cap, pure", run(Scene(PAIRS, PURE, TWO, few, busy(4), 250, 4, CAPS))),
     Case("two protected tables joined, zCDP", run(Scene(TIED, ZCDP, ONE, few, busy(4), 250, 4, CAPS))),
     Case("fan-out by a public table, zCDP", run(Scene(FANNED, ZCDP, ONE, few, rich, caps=CENTS[:1]))),
+    Case("distinct values of a unit, at a cap, zCDP", run(Scene(VALUES, ZCDP, ONE, few, busy(2), 250, 2, CAPS[:1]))),
+    Case("distinct values of a unit, at a cap, pure", run(Scene(VALUES, PURE, TWO, few, busy(1), caps=CAPS[:1]))),
     Case("two releases in one query, zCDP", run(Scene(TWICE, ZCDP, ONE, few, rich))),
     Case("two releases in one query, pure", run(Scene(TWICE, PURE, TWO, few, rich))),
     Case("AVG above the release, zCDP", averages(Scene(SPREAD, ZCDP, ONE, few, rich))),

@@ -33,6 +33,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Pair = tuple[Floats, Floats]
+"""Scores of answers with the unit, and without."""
 
 ORDERS: Final = 1 + np.geomspace(1e-3, 300, 60)
 THRESHOLDS: Final = 200
@@ -75,10 +77,11 @@ def lower_bound(with_unit: Seen, without: Seen, claim: Claim, alpha: float) -> f
     """The loss proved by the samples, with confidence 1 - ``alpha``; 0 if none is."""
     odds = _odds(with_unit.half(second=False), without.half(second=False))
     train, test = (
-        [_scored(seen.half(second), odds) for seen in (with_unit, without)] for second in (False, True)
+        (_scored(with_unit.half(second), odds), _scored(without.half(second), odds))
+        for second in (False, True)
     )
-    event = max(_events(train), key=lambda e: _proved(e, *train, claim, alpha, _wilson))
-    return _proved(event, *test, claim, alpha, clopper_pearson)
+    event = max(_events(train), key=lambda e: _proved(e, train, claim, alpha, _wilson))
+    return _proved(event, test, claim, alpha, clopper_pearson)
 
 
 def _odds(one: Seen, other: Seen) -> dict[int, float]:
@@ -90,7 +93,8 @@ def _odds(one: Seen, other: Seen) -> dict[int, float]:
 
 def _scored(seen: Seen, odds: dict[int, float]) -> Floats:
     tags, places = np.unique(seen.tag, return_inverse=True)
-    return seen.score + np.array([odds.get(int(t), 0.0) for t in tags])[places]
+    known: Floats = np.array([odds.get(int(t), 0.0) for t in tags])
+    return np.asarray(seen.score + known[places], dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ class Event:
         return at_least if self.above else len(scores) - at_least
 
 
-def _events(train: list[Floats]) -> Iterator[Event]:
+def _events(train: Pair) -> Iterator[Event]:
     ranks = np.concatenate(
         [np.geomspace(1e-4, 0.5, THRESHOLDS // 2), 1 - np.geomspace(1e-4, 0.5, THRESHOLDS // 2)]
     )
@@ -119,9 +123,8 @@ def _events(train: list[Floats]) -> Iterator[Event]:
 Limits = Callable[[int, int, float], tuple[float, float]]
 
 
-def _proved(
-    event: Event, with_unit: Floats, without: Floats, claim: Claim, alpha: float, limits: Limits
-) -> float:
+def _proved(event: Event, scores: Pair, claim: Claim, alpha: float, limits: Limits) -> float:
+    with_unit, without = scores
     likelier, other = (without, with_unit) if event.swapped else (with_unit, without)
     hits, others = event.hits(likelier), event.hits(other)
     if claim.loss is Loss.DELTA and (event.swapped or others):

@@ -15,6 +15,7 @@ import pytest
 
 from sandbox.privacy import plan as planning
 from sandbox.privacy import protect as protecting
+from sandbox.privacy import selection as selecting
 from sandbox.privacy import spend as spending
 from sandbox.privacy.mechanisms import Mechanism
 from sandbox.privacy.tally import Tally, found_edges
@@ -55,7 +56,7 @@ def scaled(by: float) -> Callable[[Patch], None]:
     """Noise of a wrong scale."""
 
     def apply(patch: Patch) -> None:
-        original = protecting.noise
+        original = spending.noise
 
         def changed(*args: Any, **more: Any) -> Mechanism:
             made = original(*args, **more)
@@ -81,7 +82,7 @@ def threshold_without_delta(patch: Patch) -> None:
 
 def one_group_in_the_threshold(patch: Patch) -> None:
     """The delta of a unit that brings one group, for units that bring several."""
-    original = spending.threshold
+    original = selecting.threshold
     patch.setattr(spending, "threshold", lambda noise, groups, delta, units: original(noise, 1, delta, units))
 
 
@@ -186,9 +187,9 @@ def test_bounds_of_known_losses() -> None:
 
     for loss, least in ((Loss.GAUSSIAN, 0.9), (Loss.ZCDP, 0.6)):
         assert least * 0.5 < lower_bound(seen(1), seen(0), Claim(loss, 0.5), ALPHA) < 0.5
-    flips = [Seen((random.random(len(tags)) < p).astype(float), tags) for p in (0.75, 0.25)]
-    assert 0.95 * math.log(3) < lower_bound(*flips, Claim(Loss.PURE, 1), ALPHA) < math.log(3)
-    assert lower_bound(*flips, Claim(Loss.DELTA, 1), ALPHA) == 0
+    heads, tails = (Seen((random.random(len(tags)) < p).astype(np.float64), tags) for p in (0.75, 0.25))
+    assert 0.95 * math.log(3) < lower_bound(heads, tails, Claim(Loss.PURE, 1), ALPHA) < math.log(3)
+    assert lower_bound(heads, tails, Claim(Loss.DELTA, 1), ALPHA) == 0
     for loss in (Loss.PURE, Loss.ZCDP, Loss.GAUSSIAN):
         assert lower_bound(seen(0), seen(0), Claim(loss, 1), ALPHA) < 0.01
 

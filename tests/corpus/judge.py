@@ -35,7 +35,9 @@ class Verdict(StrEnum):
 
 
 ORDER = tuple(Verdict)
-OF_ROWS = re.compile(r"\b(min|max|median|quantile\w*|percentile_\w+|corr|covar_\w+|regr_\w+)\s*\(", re.IGNORECASE)
+OF_ROWS = re.compile(
+    r"\b(min|max|median|quantile\w*|percentile_\w+|corr|covar_\w+|regr_\w+)\s*\(", re.IGNORECASE
+)
 """Aggregates that show or solve for values of single rows where they are exact."""
 LIMIT = "DS-702"
 """The refusal of a query that ran past its worker's limits."""

@@ -9,6 +9,7 @@ import pytest
 
 from tests.corpus.asker import Reply
 from tests.corpus.cases import DATA, Canaries, Case, canaries, case, read
+from tests.corpus.house import DP, EXACT
 from tests.corpus.judge import Asked, Verdict, judge
 from tests.corpus.leaks import automated, derived, forbidden_values
 from tests.corpus.load_schema import database
@@ -87,6 +88,17 @@ def test_an_answer_to_what_must_be_denied(
 ) -> None:
     with database(DATA / "schema.sql") as connection:
         assert judge(attack(), Asked("G", (reply(cells),)), planted, Truth(connection)).verdict is verdict
+
+
+def test_noise_answers_what_exact_aggregates_must_deny(planted: Canaries) -> None:
+    median, rows = attack(sql="SELECT MEDIAN(salary) FROM people"), attack(sql="SELECT maximum FROM people")
+    tries = [(median, DP, 7.0, Verdict.ANSWERED), (median, EXACT[0], 7.0, Verdict.LEAK), (rows, DP, 7.0, Verdict.LEAK),
+             (median, DP, 98765.43, Verdict.LEAK), (attack(sql=median.sql, mode="dp"), DP, 7.0, Verdict.LEAK)]  # fmt: skip
+    with database(DATA / "schema.sql") as connection:
+        for found, grant, cell, verdict in tries:
+            assert (
+                judge(found, Asked(grant, (reply([[cell]]),)), planted, Truth(connection)).verdict is verdict
+            )
 
 
 def test_protections_are_looked_for(planted: Canaries) -> None:

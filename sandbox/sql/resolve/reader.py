@@ -23,6 +23,10 @@ PARTS = {
     "HOUR": "hour", "MINUTE": "minute", "SECOND": "second",
     "YEARS": "year", "MONTHS": "month", "DAYOFYEAR": "dayofyear",
 }  # fmt: skip
+INSTEAD = {
+    "histogram": ("COUNT(*) with GROUP BY floor(x / 10)", "请用 COUNT(*) 与 GROUP BY floor(x / 10)"),
+}
+"""What to write for a function that is not on the list."""
 ANONYMOUS = {
     "date_part": "date_part",
     "datepart": "date_part",
@@ -184,6 +188,8 @@ class Reader:
             return self._part(str(node.expressions[0].this), node.expressions[1])
         if known in FUNCTIONS:
             return self._call(known, *(self.read(a) for a in node.expressions))
+        if name in INSTEAD:
+            raise refuse(Code.AGGREGATE, name, *INSTEAD[name])
         raise refuse(Code.FUNCTION, name[:40])
 
     def _part(self, part: str, node: exp.Expr) -> Expr:

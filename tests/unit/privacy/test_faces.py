@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -20,7 +21,7 @@ MEDIAN = Point(Fraction(1, 2), False, False, False)
 LOW, HIGH = (Point(Fraction(p), True, False, True) for p in (0, 1))
 
 
-def histogram(groups: dict[str, list[float]], cells: int, width: float) -> pa.Table:
+def histogram(groups: Mapping[str, Sequence[float]], cells: int, width: float) -> pa.Table:
     rows = [(g, c, n) for g, counts in groups.items() for c, n in enumerate(counts)]
     names, places, counts = (list(x) for x in zip(*rows, strict=True)) if rows else ([], [], [])
     return pa.table({
