@@ -83,13 +83,14 @@ class Zoom:
 class Read:
     """For each point its value and half-width.
 
-    ``source``: the release whose ``Zoom`` named the part, and ``index`` the point among that one's;
-    ``None``: the histogram is of cells of single values."""
+    ``source``: the release whose ``Zoom`` named the part, ``first`` that one's identity, and ``index`` the
+    point among its own; ``None``: the histogram is of cells of single values."""
 
     grid: Grid
     points: tuple[Point, ...]
     source: int | None = None
     index: int = 0
+    first: str = ""
 
 
 Face = Zoom | Read

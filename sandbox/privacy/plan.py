@@ -284,9 +284,10 @@ def _listing(release: Release) -> Listing:
 
 
 def _within_domain(agg: Agg, value: Expr, below: Relation) -> Expr:
-    """Distinct values are no more than a column can have."""
+    """Distinct values are no fewer than none and no more than a column can have."""
     assert agg.arg is not None
     domain = facts_of(agg.arg, facts(below)).domain
     if not agg.distinct or domain is None:
         return value
-    return Call("least", (value, Literal(len(domain), Kind.INTEGER)))
+    least, most = (Literal(n, Kind.INTEGER) for n in (0, len(domain)))
+    return Call("least", (Call("greatest", (value, least)), most))

@@ -136,7 +136,14 @@ class Release:
 
     @property
     def identity(self) -> str:
-        """The hash under which its answer is kept: what is released, not what was paid."""
+        """The hash under which its answer is kept: what is released, not what was paid.
+
+        What one point is looked into for does not hang on which others are asked for beside it.
+        """
+        if isinstance(self.face, Read) and self.face.first:
+            (point,), (measure,) = self.face.points, self.measures
+            looked = f"{self.face.first}|{point.share}|{point.extreme}|{self.face.grid}"
+            return fingerprint(f"{looked}|{measure.text}|{self.bounding}")
         keys = ",".join(canonical_expr(k.expr) + repr(k.domain) for k in self.keys)
         measures = ",".join(m.text for m in self.measures)
         chosen = f"{self.bounding};{self.selection};{';'.join(self.depends)}"

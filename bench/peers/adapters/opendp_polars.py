@@ -18,44 +18,52 @@ class OpenDp:
     def __init__(self, setting: Setting) -> None:
         dp.enable_features("contrib")
         self.version = f"{version('opendp')} with Polars {pl.__version__}"
-        self.bounds = f"{setting.rows} rows (truncate_per_group), amount 0 to {setting.amount:g}; median: 501 candidates"
+        self.bounds = (
+            f"{setting.rows} rows (truncate_per_group), amount 0 to {setting.amount:g}; median: candidates 1 apart; "
+            f"amount a person 0 to {setting.rows * setting.amount:g}"
+        )
         self._setting = setting
         self._frame = pl.scan_parquet(setting.file("visit"))
 
-    def _query(self, *, delta: bool, rows: int | None = None) -> Any:
-        spent = {"epsilon": self._setting.epsilon, **({"delta": self._setting.delta} if delta else {})}
+    def _query(self, delta: float | None = None) -> Any:
         context = dp.Context.compositor(
             data=self._frame,
             privacy_unit=dp.unit_of(contributions=1, identifier=pl.col("person_id")),
-            privacy_loss=dp.loss_of(**spent),
+            privacy_loss=dp.loss_of(epsilon=self._setting.epsilon, delta=delta),
             split_evenly_over=1,
             margins=[dp.polars.Margin(max_length=2_000_000, max_groups=1000)],
         )
-        return context.query().truncate_per_group(rows or self._setting.rows, keep="first")
+        return context.query()
+
+    def _bounded(self, rows: int, delta: float | None = None) -> Any:
+        return self._query(delta).truncate_per_group(rows, keep="first")
 
     def ask(self, question: str) -> list[tuple[Any, float]]:
-        amount, bounds = pl.col("amount"), (0.0, self._setting.amount)
+        rows, top = self._setting.rows, self._setting.amount
+        amount = pl.col("amount").fill_nan(0.0).fill_null(0.0)
+        length = dp.len(signed=True)
         if question == "count":
-            return _rows(self._query(delta=False).select(dp.len()))
+            return _rows(self._bounded(rows).select(length))
         if question == "units":
-            return _rows(self._query(delta=False, rows=1).select(dp.len()))
+            return _rows(self._bounded(1).select(length))
         if question == "avg":
-            found = _rows(self._query(delta=False).select(amount.fill_nan(0.0).fill_null(0.0).dp.sum(bounds), dp.len().alias("n")))
-            return [(0, found[0][0] / found[0][1])]
+            return _ratio(self._bounded(rows).select(amount.dp.sum((0.0, top)), length))
         if question == "median":
-            candidates = [float(x) for x in range(int(self._setting.amount) + 1)]
-            return _rows(self._query(delta=False).select(amount.fill_nan(0.0).fill_null(0.0).dp.median(candidates)))
+            return _rows(self._bounded(rows).select(amount.dp.median([float(x) for x in range(int(top) + 1)])))
         if question == "sum":
-            query = self._query(delta=False).group_by("region").agg(amount.fill_nan(0.0).fill_null(0.0).dp.sum(bounds))
+            query = self._bounded(rows).group_by("region").agg(amount.dp.sum((0.0, top)))
             return _rows(query.with_keys(REGIONS))
         if question == "cities":
-            return _rows(self._query(delta=True).group_by("city").agg(dp.len()))
+            return _rows(self._bounded(rows, self._setting.delta).group_by("city").agg(length))
         if question == "nested":
-            return self._nested()
+            totals = self._query().group_by("person_id").agg(pl.col("amount").sum())
+            return _ratio(totals.select(amount.dp.sum((0.0, rows * top)), length))
         raise Unsupported("no join of two protected frames")
 
-    def _nested(self) -> list[tuple[Any, float]]:
-        raise Unsupported("x")
+
+def _ratio(query: Any) -> list[tuple[Any, float]]:
+    ((total, count),) = _rows(query)
+    return [(0, total / count)]
 
 
 def _rows(query: Any) -> list[tuple[Any, float]]:

@@ -102,3 +102,18 @@ def test_quantiles_of_one_column_share_a_histogram() -> None:
         "SELECT COUNT(DISTINCT icd), COUNT(DISTINCT pid) FROM claim": 2,
     }
     assert {text: len(planned(text).priced) for text in texts} == texts
+
+
+def test_a_quantile_is_one_question_whatever_is_asked_for_beside_it() -> None:
+    alone, beside, other, filtered = (
+        [p.release.identity for p in planned(text).priced]
+        for text in (
+            "SELECT MEDIAN(fee) FROM claim",
+            "SELECT QUANTILE_CONT(fee, 0.1), QUANTILE_DISC(fee, 0.5) FROM claim",
+            "SELECT QUANTILE_CONT(fee, 0.6) FROM claim",
+            "SELECT MEDIAN(fee) FROM claim WHERE n > 1",
+        )
+    )
+    assert alone[0] == beside[0] == other[0]
+    assert alone[1] == beside[2] != beside[1]
+    assert len({alone[1], beside[1], other[1], *filtered}) == 5

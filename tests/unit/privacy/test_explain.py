@@ -89,3 +89,27 @@ def test_the_guarantee_in_words() -> None:
     pure = guarantee(planned("SELECT COUNT(*) FROM person", PURE), PURE)[0]
     assert "epsilon=1, delta=0" in pure.en
     assert derivation(planned("SELECT COUNT(*) FROM zone"), ZCDP).children == ()
+
+
+def test_what_is_read_from_a_histogram_is_said() -> None:
+    tree = str(derivation(planned("SELECT MIN(age), MEDIAN(age) FROM person"), ZCDP))
+    assert "minimum: the value from where on counts stand out of the noise" in tree
+    assert "quantile 0.5" in tree
+    assert "101 of [0, 100], one for each value" in tree
+    tree = str(derivation(planned("SELECT MAX(fee), COUNT(DISTINCT icd) FROM claim"), ZCDP))
+    assert "maximum: the value" in tree
+    assert "a second release looks into the cells" in tree
+    assert "a unit's distinct pairs of group and value" in tree
+
+
+def test_only_extremes_are_told_to_have_no_interval() -> None:
+    for text, told in (("SELECT MAX(fee) FROM claim", True), ("SELECT MEDIAN(fee) FROM claim", False)):
+        words = guarantee(planned(text), ZCDP)
+        assert any("extreme quantiles" in w.en and "极端分位数" in w.zh for w in words) is told
+
+
+def test_counts_beside_quantiles_keep_their_prediction() -> None:
+    made = planned("SELECT city, COUNT(*), MEDIAN(age) FROM person GROUP BY city")
+    assert predicted(made, 1).startswith("±")
+    assert predicted(made, 2) == ""
+    assert predicted(planned("SELECT MEDIAN(fee) FROM claim"), 0) == ""

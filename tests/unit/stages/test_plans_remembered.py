@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields, replace
 from fractions import Fraction
 
 import pytest
@@ -12,7 +13,7 @@ from sandbox.context import Context
 from sandbox.errors import Refusal
 from sandbox.gateway import Gateway
 from sandbox.home import Home
-from sandbox.model import Person
+from sandbox.model import Person, Request, Within
 from sandbox.policy.documents import DpGuard
 from sandbox.stages import Clock, prepare
 from sandbox.store.freezes import Scope
@@ -113,26 +114,25 @@ def test_a_plan_does_not_outlive_the_dataset_document(home: Home, gateway: Gatew
     assert set(READ) <= set(stages(clipped)) and clipped.derivation != wide.derivation
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda c: replace(c, grant=replace(c.grant, hash="0" * 64)),
-        lambda c: replace(c, guard=replace(c.guard, units=c.guard.units + 1)),
-        lambda c: replace(c, catalogue=replace(c.catalogue, version="0" * 64, index={})),
-        lambda c: replace(c, snapshot="shop@other"),
-    ],
+CHANGES: tuple[Callable[[Context], Context], ...] = (
+    lambda c: replace(c, grant=replace(c.grant, hash="0" * 64)),
+    lambda c: replace(c, guard=DpGuard(Fraction(1), Fraction(4), Fraction(1, 10**6), 4, 6)),
+    lambda c: replace(c, catalogue=replace(c.catalogue, version="0" * 64, index={})),
+    lambda c: replace(c, snapshot="shop@other"),
 )
-def test_even_in_one_memory_plans_are_kept_apart(gateway: Gateway, change: object) -> None:
-    assert callable(change)
+
+
+def test_even_in_one_memory_plans_are_kept_apart(gateway: Gateway) -> None:
     here = context_of(gateway, "G-DP")
-    there: Context = change(here)
-    assert there.plans is here.plans
     asked = request("G-DP", COUNTED)
     mine = prepare(asked, here, Clock())
-    clock = Clock()
-    assert prepare(asked, there, clock) is not mine
-    assert {*READ, "plan"} <= {name for name, _ in clock.timings}
-    assert prepare(asked, here, Clock()) is mine
+    for change in CHANGES:
+        there = change(here)
+        assert there.plans is here.plans and there != here
+        clock = Clock()
+        assert prepare(asked, there, clock) is not mine
+        assert {*READ, "plan"} <= {name for name, _ in clock.timings}
+        assert prepare(asked, here, Clock()) is mine
 
 
 def test_the_twin_is_told_of_documents_and_snapshots(gateway: Gateway) -> None:
@@ -205,3 +205,20 @@ def test_a_budget_is_looked_at_each_time(gateway: Gateway) -> None:
     else:
         pytest.fail("the budget never ended")
     assert codes(gateway.query(request("G-DP", last))) == ["BUDGET"]
+
+
+def test_every_part_of_a_request_is_in_the_key_or_no_part_of_a_plan() -> None:
+    """A new field must be thought of in ``prepare``: does a plan follow from it?"""
+    keyed, turned_into_epsilon = {"sql", "epsilon"}, {"within"}
+    beside = {"id", "person", "grant", "time"}  # the grant is in the key by its hash
+    assert {f.name for f in fields(Request)} == keyed | turned_into_epsilon | beside
+
+
+def test_an_accuracy_is_turned_into_its_epsilon_each_time(gateway: Gateway) -> None:
+    """The smallest epsilon depends on what is kept already; the plan at that epsilon does not."""
+    wide = replace(request("G-DP", COUNTED), within=Within(Fraction(1000), relative=False))
+    fine = replace(request("G-DP", COUNTED), within=Within(Fraction(100), relative=False))
+    first, second = explained(gateway.explain(wide)), explained(gateway.explain(fine))
+    assert first.price is not None and second.price is not None
+    assert first.price.epsilon < second.price.epsilon
+    assert explained(gateway.explain(replace(wide, id="again"))).price == first.price
