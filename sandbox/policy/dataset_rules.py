@@ -143,7 +143,7 @@ def _check_path(read: DatasetRead, table: TableRead, unit: UnitRule, at: At) -> 
         )
 
 
-def _check_names(table: TableRead, field: Field[tuple[str, ...]], names: Iterable[str]) -> None:
+def _check_names(table: TableRead, field: Field[Any], names: Iterable[str]) -> None:
     for name in names:
         table.knows(name, table.values.at(field))
 

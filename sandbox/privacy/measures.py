@@ -75,9 +75,7 @@ def _sum(base: Base, below: Relation, bounding: Bounding, rows: int | None) -> M
     expected = 1 if bounding is Bounding.ROW else (rows if rows is not None else 2**20)
     most = max(min(int(largest / scale) * expected, LARGEST_CAP), 1)
     search = bounding is not Bounding.ROW and expected > 1
-    return Measure(
-        What.SUM, base.value, base.where, low, high, scale, _upper(most, search), search, most
-    )
+    return Measure(What.SUM, base.value, base.where, low, high, scale, _upper(most, search), search, most)
 
 
 def _scale(exact: Fraction | None, largest: Fraction, rows: Fraction) -> Fraction:

@@ -82,9 +82,7 @@ class Measure:
     def text(self) -> str:
         """Canonical text, part of the release's identity."""
         parts = [canonical_expr(e) if e is not None else "" for e in (self.value, self.where)]
-        return (
-            f"{self.what}({';'.join(parts)};{self.low};{self.high};{self.scale};{self.upper};{self.search};{self.declared})"
-        )
+        return f"{self.what}({';'.join(parts)};{self.low};{self.high};{self.scale};{self.upper};{self.search};{self.declared})"
 
 
 @dataclass(frozen=True, slots=True)

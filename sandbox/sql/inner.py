@@ -161,9 +161,8 @@ class _Arranger:
             if columns(h) & own and not columns(h) <= own and columns(h) <= places.keys()
         ]
         for group in self.tied:
-            before = min((self.places[i] for i in group if i in self.places), default=None)
-            if before is not None:
-                found += [Call("eq", (Col(before), Col(places[i]))) for i in group if i in own]
+            before = [self.places[i] for i in group if i in self.places]
+            found += [Call("eq", (Col(min(before)), Col(places[i]))) for i in group if i in own and before]
         return _all(found)
 
     def _rank(self, relation: Relation, leaf: int, on: Expr) -> int:

@@ -201,7 +201,7 @@ def _plain(row: Row) -> Row:
     return tuple(float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in row)
 
 
-SORTS: tuple[type[Rows] | type[Releases] | type[Cells], ...] = (Rows, Rows, Releases, Releases, Cells)
+SORTS: tuple[type[Rows | Releases | Cells], ...] = (Rows, Rows, Releases, Releases, Cells)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from sandbox.policy.documents import DpGuard
 from sandbox.privacy.plan import plan
 from sandbox.sql.canonical import canonical
 from sandbox.sql.parse import parse
-from sandbox.sql.relation import Relation
+from sandbox.sql.relation import Aggregate, Filter, Relation, walk
 from sandbox.sql.resolve.query import resolve
 from sandbox.sql.simplify import simplify
 from tests.oracle import Oracle
@@ -201,7 +201,7 @@ def test_a_column_equal_to_itself_still_leaves_out_what_is_null() -> None:
 
 
 def test_conditions_on_no_table_and_joins_on_nothing() -> None:
-    data = {t.id: [] for t in CATALOGUE.tables}
+    data: Data = {t.id: [] for t in CATALOGUE.tables}
     one = (
         "SELECT p.pid, r.k FROM people AS p CROSS JOIN rates AS r JOIN rates AS q ON p.age < q.k WHERE 1 = 2"
     )
@@ -215,3 +215,15 @@ def test_rows_of_units_once_each_is_grouping_by_the_unit() -> None:
     one = "SELECT COUNT(*), AVG(a) FROM (SELECT DISTINCT pid, age AS a FROM people) AS t"
     two = "SELECT COUNT(*), AVG(a) FROM (SELECT pid, age AS a FROM people GROUP BY pid, age) AS t"
     assert identity(one) == identity(two)
+
+
+def test_public_groups_without_aggregates_are_distinct_rows() -> None:
+    assert identity("SELECT k, flag FROM rates GROUP BY k, flag") == identity(
+        "SELECT DISTINCT k, flag FROM rates"
+    )
+
+
+def test_a_unit_that_is_shown_stays_where_it_is() -> None:
+    whole = read("SELECT COUNT(*) FROM (SELECT person FROM visits GROUP BY person HAVING COUNT(*) > 1) AS t")
+    kept = next(r for r in walk(whole) if isinstance(r, Filter) and isinstance(r.input, Aggregate))
+    assert simplify(kept).privacy == kept.privacy

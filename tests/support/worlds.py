@@ -302,7 +302,12 @@ def filled(parts: Iterable[tuple[Units, int, Variant]]) -> duckdb.DuckDBPyConnec
     for units, number, variant in parts:
         for name, row in _placed(units, number, variant):
             rows[name].append(row)
-    rows |= {"hospital": list(HOSPITAL_ROWS), "zone": list(ZONE_ROWS), "tariff": list(TARIFF_ROWS), "today": [(DAY, 1)]}
+    rows |= {
+        "hospital": list(HOSPITAL_ROWS),
+        "zone": list(ZONE_ROWS),
+        "tariff": list(TARIFF_ROWS),
+        "today": [(DAY, 1)],
+    }
     for table in TABLES:
         _create(connection, table, rows[table.name])
         if table.unit is not None:

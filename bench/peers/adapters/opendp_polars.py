@@ -49,7 +49,9 @@ class OpenDp:
         if question == "avg":
             return _ratio(self._bounded(rows).select(amount.dp.sum((0.0, top)), length))
         if question == "median":
-            return _rows(self._bounded(rows).select(amount.dp.median([float(x) for x in range(int(top) + 1)])))
+            return _rows(
+                self._bounded(rows).select(amount.dp.median([float(x) for x in range(int(top) + 1)]))
+            )
         if question == "sum":
             query = self._bounded(rows).group_by("region").agg(amount.dp.sum((0.0, top)))
             return _rows(query.with_keys(REGIONS))

@@ -35,7 +35,9 @@ class PipelineDp:
         if question == "count":
             return self._one([Metrics.COUNT], many, "count")
         if question == "units":
-            return self._one([Metrics.PRIVACY_ID_COUNT], {**one, "max_contributions_per_partition": 1}, "privacy_id_count")
+            return self._one(
+                [Metrics.PRIVACY_ID_COUNT], {**one, "max_contributions_per_partition": 1}, "privacy_id_count"
+            )
         if question == "avg":
             return self._one([Metrics.MEAN], {**many, **value}, "mean")
         if question == "median":
@@ -65,7 +67,9 @@ class PipelineDp:
         ((_, values),) = self._released(metrics, bounds, None, ALL)
         return [(0, getattr(values, name))]
 
-    def _released(self, metrics: list[Any], bounds: dict[str, Any], key: int | None, public: list[Any] | None) -> Any:
+    def _released(
+        self, metrics: list[Any], bounds: dict[str, Any], key: int | None, public: list[Any] | None
+    ) -> Any:
         accountant = dp.NaiveBudgetAccountant(self._setting.epsilon, self._setting.delta)
         engine = dp.DPEngine(accountant, dp.LocalBackend())
         extractors = DataExtractors(

@@ -39,7 +39,9 @@ class Qrlew:
 
     def __init__(self, setting: Setting) -> None:
         self.version = f"{version('pyqrlew')} on DuckDB {duckdb.__version__}"
-        self.bounds = f"{setting.rows} rows (max_multiplicity), {setting.groups} cities, amount 0 to {setting.amount:g}"
+        self.bounds = (
+            f"{setting.rows} rows (max_multiplicity), {setting.groups} cities, amount 0 to {setting.amount:g}"
+        )
         self._setting = setting
         self._duckdb = duckdb.connect()
         for table in TABLES:

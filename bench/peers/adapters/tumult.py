@@ -83,11 +83,16 @@ class Tumult:
     def _join(self) -> Any:
         keys = KeySet.from_dict({"band": list(range(5))})
         joined = QueryBuilder("visit").join_private("member", join_columns=["person_id"])
-        return joined.enforce(MaxRowsPerID(self._setting.rows)).groupby(keys).sum("amount", 0.0, self._setting.amount)
+        return (
+            joined.enforce(MaxRowsPerID(self._setting.rows))
+            .groupby(keys)
+            .sum("amount", 0.0, self._setting.amount)
+        )
 
     def _nested(self) -> Any:
         totals = QueryBuilder("visit").flat_map_by_id(
-            lambda rows: [{"t": float(sum(row["amount"] for row in rows))}], new_column_types={"t": ColumnType.DECIMAL}
+            lambda rows: [{"t": float(sum(row["amount"] for row in rows))}],
+            new_column_types={"t": ColumnType.DECIMAL},
         )
         return totals.enforce(MaxRowsPerID(1)).average("t", 0.0, self._setting.rows * self._setting.amount)
 
@@ -99,7 +104,10 @@ class Tumult:
             .enforce(MaxRowsPerGroupPerID("city", self._setting.rows_per_group))
         )
         half = self._setting.epsilon / 2
-        keys = session.evaluate(visits.select(["person_id", "city"]).get_groups(["city"]), ApproxDPBudget(half, self._setting.delta))
+        keys = session.evaluate(
+            visits.select(["person_id", "city"]).get_groups(["city"]),
+            ApproxDPBudget(half, self._setting.delta),
+        )
         counted = visits.groupby(KeySet.from_dataframe(keys)).count()
         return session.evaluate(counted, ApproxDPBudget(half, 0)).collect()
 

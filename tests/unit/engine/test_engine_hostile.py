@@ -100,7 +100,9 @@ def test_a_hostile_text_fails_with_the_constant_text(
 def database(sources: dict[str, tuple[Path, ...]]) -> _Database:
     """The worker's database without the worker: to try the second fence without the first."""
     files = {source: [str(file) for file in files] for source, files in sources.items()}
-    return _Database({"sources": files, "held": [], "threads": 1, "memory_mb": 256, "spill": "", "spill_mb": 1})
+    return _Database(
+        {"sources": files, "held": [], "threads": 1, "memory_mb": 256, "spill": "", "spill_mb": 1}
+    )
 
 
 @pytest.mark.parametrize(

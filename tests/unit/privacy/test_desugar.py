@@ -64,7 +64,11 @@ def test_a_truth_value_is_no_number() -> None:
 
 
 def test_pairs_share_their_moments_and_count_rows_in_which_neither_is_null() -> None:
-    measures = planned("SELECT CORR(fee, n), REGR_SLOPE(fee, n), COVAR_POP(fee, n), REGR_COUNT(fee, n) FROM claim").priced[0].release.measures
+    measures = (
+        planned("SELECT CORR(fee, n), REGR_SLOPE(fee, n), COVAR_POP(fee, n), REGR_COUNT(fee, n) FROM claim")
+        .priced[0]
+        .release.measures
+    )
     assert [m.what for m in measures].count(What.ROWS) == 1
     assert len(measures) == 6
     assert len({m.where for m in measures}) == 1

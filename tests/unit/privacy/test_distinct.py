@@ -13,20 +13,36 @@ from sandbox.privacy.statements import tally_sql
 from sandbox.privacy.tally import Tally, fine_bits, found_edges, tally
 from tests.support.plans import planned
 
-ROWS = [(1, "I", "h1"), (1, "I", "h1"), (1, "J", "h2"), (1, "K", "h3"), (2, "I", "h1"), (2, None, "h2"), (3, "J", None)]
+ROWS = [
+    (1, "I", "h1"),
+    (1, "I", "h1"),
+    (1, "J", "h2"),
+    (1, "K", "h3"),
+    (2, "I", "h1"),
+    (2, None, "h2"),
+    (3, "J", None),
+]
 
 
 def database() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute("CREATE SCHEMA d")
-    connection.execute("CREATE TABLE d.claim (icd VARCHAR, hosp VARCHAR, region VARCHAR, x DOUBLE, _u BIGINT)")
+    connection.execute(
+        "CREATE TABLE d.claim (icd VARCHAR, hosp VARCHAR, region VARCHAR, x DOUBLE, _u BIGINT)"
+    )
     for unit, icd, hosp in ROWS:
-        connection.execute("INSERT INTO d.claim VALUES (?, ?, 'n', ?, ?)", [icd, hosp, -0.0 if icd == "I" else 0.0, unit])
+        connection.execute(
+            "INSERT INTO d.claim VALUES (?, ?, 'n', ?, ?)", [icd, hosp, -0.0 if icd == "I" else 0.0, unit]
+        )
     return connection
 
 
 def released(text: str, upper: int, *, search: bool = True) -> Release:
-    release = next(p.release for p in planned(text).priced if p.release.measures and p.release.measures[0].what is What.DISTINCT)
+    release = next(
+        p.release
+        for p in planned(text).priced
+        if p.release.measures and p.release.measures[0].what is What.DISTINCT
+    )
     (measure,) = release.measures
     return replace(release, measures=(replace(measure, upper=upper, search=search),), listing=None)
 
@@ -56,7 +72,9 @@ def test_values_count_in_each_group_and_the_cap_spans_all_groups() -> None:
 
 
 def test_a_fixed_cap_and_a_filter() -> None:
-    seen = found(released("SELECT COUNT(DISTINCT icd) FILTER (WHERE hosp = 'h2') FROM claim", 1, search=False))
+    seen = found(
+        released("SELECT COUNT(DISTINCT icd) FILTER (WHERE hosp = 'h2') FROM claim", 1, search=False)
+    )
     assert seen.totals(0, 1) == [1]
     assert seen.histograms == ((),)
     one = found(released("SELECT COUNT(DISTINCT icd) FROM claim", 1, search=False))

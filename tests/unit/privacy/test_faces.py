@@ -44,7 +44,12 @@ def test_quantiles_of_single_values_and_their_intervals() -> None:
     points = (MEDIAN, Point(Fraction(9, 10), False, True, True), LOW, HIGH)
     table = shown(Read(AGES, points), histogram(counts, 10, 0.0), {})
     assert table.column(0).to_pylist() == ["a", "b"]
-    assert [table.column(i).to_pylist() for i in range(1, 5)] == [[4.0, None], [5, None], [2.0, None], [5.0, None]]
+    assert [table.column(i).to_pylist() for i in range(1, 5)] == [
+        [4.0, None],
+        [5, None],
+        [2.0, None],
+        [5.0, None],
+    ]
     assert table.column(2).type == pa.int64()
     # One row more or less could make it the next value.
     assert [table.column(5)[0].as_py(), table.column(6)[0].as_py()] == [0.0, 0.0]
@@ -61,7 +66,9 @@ def test_an_extreme_stands_out_of_the_noise_or_is_not_said() -> None:
     assert table.column(2).to_pylist() == [6.0, None]
 
 
-def zoom(values: dict[str, list[float]], width: float, points: tuple[Point, ...]) -> tuple[pa.Table, pa.Table]:
+def zoom(
+    values: dict[str, list[float]], width: float, points: tuple[Point, ...]
+) -> tuple[pa.Table, pa.Table]:
     """The zoomed table of exact counts, and the raw histogram of its first point."""
     raw = histogram({g: counted(v, FEES) for g, v in values.items()}, FEES.cells, width)
     zoomed = shown(Zoom(FEES, points), raw, {})
@@ -101,7 +108,9 @@ def test_noise_widens_what_is_looked_into_and_the_interval() -> None:
     narrow, wide = (zoom(values, w, (MEDIAN,)) for w in (0.1, 20.0))
     looked = [z.column(3)[0].as_py() - z.column(2)[0].as_py() for z, _ in (narrow, wide)]
     assert looked[0] < looked[1]
-    widths = [shown(Read(FEES, (MEDIAN,), 0), raw, {"r0": z}).column(2)[0].as_py() for z, raw in (narrow, wide)]
+    widths = [
+        shown(Read(FEES, (MEDIAN,), 0), raw, {"r0": z}).column(2)[0].as_py() for z, raw in (narrow, wide)
+    ]
     assert 0 < widths[0] < widths[1] < 300
 
 

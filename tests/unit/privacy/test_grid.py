@@ -26,7 +26,14 @@ AGES = grid(facts(0, 120, Fraction(1), Kind.INTEGER), "median", 64)
 
 def test_few_steps_have_a_cell_each() -> None:
     assert (AGES.single, AGES.cells) == (True, 121)
-    assert [evaluate(AGES.cell(Col(0)), [float(v)]) for v in (-5, 0, 1, 119, 120, 999)] == [0, 0, 1, 119, 120, 120]
+    assert [evaluate(AGES.cell(Col(0)), [float(v)]) for v in (-5, 0, 1, 119, 120, 999)] == [
+        0,
+        0,
+        1,
+        119,
+        120,
+        120,
+    ]
     assert not MONEY.single
     cut = grid(Facts(Kind.DOUBLE, True, Range(Fraction(1, 4), Fraction(21, 4)), Fraction(1, 2)), "min", 64)
     assert (cut.low, cut.high, cut.cells) == (Fraction(1, 2), Fraction(5), 10)
@@ -58,7 +65,9 @@ def test_a_cell_is_cut_into_its_steps_or_evenly() -> None:
     low, high = np.array([9.5, 99.5]), np.array([13.5, 1099.5])
     assert WHOLE.finer(low, high).tolist() == [4, 32]
     assert SIGNED.finer(low, high).tolist() == [64, 64]
-    parts = [evaluate(zoomed_cell(Col(0), Col(1), Col(2), 32), [float(v), 9.5, 1.0]) for v in (10, 13, 9, 500)]
+    parts = [
+        evaluate(zoomed_cell(Col(0), Col(1), Col(2), 32), [float(v), 9.5, 1.0]) for v in (10, 13, 9, 500)
+    ]
     assert parts == [0, 3, 0, 31]
     assert WHOLE.first(low).tolist() == [10, 100]
     assert WHOLE.last(high).tolist() == [13, 1099]

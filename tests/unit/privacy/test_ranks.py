@@ -9,7 +9,9 @@ from sandbox.privacy.caps import Cap, Lost
 from sandbox.privacy.ranks import cell_widths, rank_width
 
 CELLS = np.array([100.0] * 16 + [300.0] * 16)
-CLIPPED = Cap(4, excess=100.0, unsure=10.0, likely=50.0, kept=1000.0, lost=(Lost(4.0, 5.0, 10.0), Lost(12.0, 1.0, 4.0)))
+CLIPPED = Cap(
+    4, excess=100.0, unsure=10.0, likely=50.0, kept=1000.0, lost=(Lost(4.0, 5.0, 10.0), Lost(12.0, 1.0, 4.0))
+)
 
 
 def test_a_rank_bears_the_noise_of_half_its_cells() -> None:
