@@ -35,7 +35,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """A wanted accuracy: a half-width of 95 % intervals of ``amount``, or of that part of the value itself."""
+    """A wanted accuracy: 95 % intervals of half-width ``amount``, or of that part of the value itself."""
 
     amount: Fraction
     relative: bool
@@ -46,8 +46,8 @@ class Request:
     """One question: who, under which grant, what text, how much of the allowance to spend.
 
     ``epsilon`` is ``None`` for the grant's default (its largest per query) and must be ``None`` in
-    exact mode.  ``time`` is when the door received it (UTC).  ``within`` asks for the smallest epsilon that is
-    predicted to be so accurate; then ``epsilon`` is ``None``.
+    exact mode.  ``time`` is when the door received it (UTC).  ``within`` asks for the smallest epsilon that
+    is predicted to be so accurate; then ``epsilon`` is ``None``.
     """
 
     id: str

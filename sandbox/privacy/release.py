@@ -82,7 +82,8 @@ class Measure:
     def text(self) -> str:
         """Canonical text, part of the release's identity."""
         parts = [canonical_expr(e) if e is not None else "" for e in (self.value, self.where)]
-        return f"{self.what}({';'.join(parts)};{self.low};{self.high};{self.scale};{self.upper};{self.search};{self.declared})"
+        numbers = (self.low, self.high, self.scale, self.upper, self.search, self.declared)
+        return f"{self.what}({';'.join((*parts, *map(str, numbers)))})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A public relation whose rows are all combinations of values of the keys at ``places``; at most ``most``."""
+    """A public relation whose rows, at most ``most``, are all combinations of the keys at ``places``."""
 
     relation: Relation
     places: tuple[int, ...]

@@ -97,8 +97,9 @@ def _quantiles(members: tuple[Agg, ...], frame: Frame, builder: Builder) -> dict
         table = builder.public(builder.built(counted, Base(What.ROWS), Read(cut, asked)))
         return {m: Side(table, len(frame.keys) + asked.index(points[m])) for m in members}
     first = builder.built(counted, Base(What.ROWS), Zoom(cut, asked))
-    tables = [_zoomed(frame, value, builder.public(first), Read(cut, (p,), first.number, i, first.identity), builder)
-              for i, p in enumerate(asked)]  # fmt: skip
+    shown = builder.public(first)
+    faces = [Read(cut, (p,), first.number, i, first.identity) for i, p in enumerate(asked)]
+    tables = [_zoomed(frame, value, shown, face, builder) for face in faces]
     return {m: Side(tables[asked.index(points[m])], len(frame.keys)) for m in members}
 
 

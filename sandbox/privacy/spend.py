@@ -88,7 +88,7 @@ def spend(priced: Priced, measure: Measure) -> Spend:
 
 
 def _drawn_twice(release: Release) -> bool:
-    """One cap suits no cells of very different size; a lone cell needs one, and cells of values are read at once."""
+    """One cap suits no cells of very different size.  A lone cell is of one size; cells of values are one."""
     return bool(release.keys) and release.face is None
 
 

@@ -154,7 +154,8 @@ def _counting(release: Release, part: Ints, units: Ints) -> npt.NDArray[np.bool_
     passing = presence_measure(release)
     if passing is not None:
         own |= part == passing + 1
-    return own & (units > 0)
+    counting: npt.NDArray[np.bool_] = own & (units > 0)
+    return counting
 
 
 def _ints(table: pa.Table, name: str) -> Ints:

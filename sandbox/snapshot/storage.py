@@ -41,8 +41,9 @@ def type_of(column: ColumnRule) -> str:
 def cast(column: ColumnRule, source: str) -> str:
     """``source`` (any type) as the declared kind, or NULL where it is not such a value.
 
-    Decimals are rounded to the nearest multiple of ``scale``, half away from zero.  Days are those of the years
-    1 to 9999: beyond, some functions of the engine raise, and one stored value could stop other questions.
+    Decimals are rounded to the nearest multiple of ``scale``, half away from zero.  Days are those of the
+    years 1 to 9999: beyond, some functions of the engine raise, and one stored value could stop other
+    questions.
     """
     to = f"TRY_CAST({source} AS {type_of(column)})"
     match column.kind:

@@ -1,10 +1,10 @@
-"""Asking by accuracy: the smallest epsilon that is predicted to meet a wanted half-width, or why there is none.
+"""Asking by accuracy: the smallest epsilon predicted to meet a wanted half-width, or why there is none.
 
-Only public facts are used: declarations, and what has been released and is kept.  No data are looked at, so the
-epsilon that is found says nothing about them.  Noise falls as the square root of what is spent (or in proportion
-to it, under pure epsilon), so a kept answer to the same question tells how wide a dearer one will be, clipping
-included; without one, the declared norms tell how wide its noise is at most.  A relative target needs a
-magnitude, which only a kept answer gives: that of its middle cell.
+Only public facts are used: declarations, and what has been released and is kept.  No data are looked at, so
+the epsilon that is found says nothing about them.  Noise falls as the square root of what is spent (or in
+proportion to it, under pure epsilon), so a kept answer to the same question tells how wide a dearer one will
+be, clipping included; without one, the declared norms tell how wide its noise is at most.  A relative target
+needs a magnitude, which only a kept answer gives: that of its middle cell.
 """
 
 from __future__ import annotations

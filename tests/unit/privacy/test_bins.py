@@ -9,7 +9,7 @@ from sandbox.privacy.bins import BEYOND, bin_sql, edge, edges, place
 def bins(norms: list[int], upper: int, *, power: int, step_bits: int = 0) -> list[int]:
     values = ", ".join(f"(CAST('{n}' AS HUGEINT))" for n in norms)
     text = bin_sql("n", f"CAST('{upper}' AS HUGEINT)", power=power, step_bits=step_bits)
-    rows = duckdb.sql(f"SELECT {text} FROM (VALUES {values}) AS t(n)").fetchall()
+    rows = duckdb.execute(f"SELECT {text} FROM (VALUES {values}) AS t(n)").fetchall()
     return [k for (k,) in rows]
 
 
