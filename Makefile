@@ -5,6 +5,7 @@
 #   make bench [ONLY=name]   costs against plain DuckDB
 #   make tpch [SCALE=1]      TPC-H's 22 queries under differential privacy: errors, ratios, refusals
 #   make corpus FILE=x.jsonl score a file of cases against the gateway over HTTP
+#   make peers [ARGS=...]    other systems beside ours: error, time, memory
 #   make laws N=100000       the law tests at a given number of cases
 #   make fuzz-queries N=100000   random queries against the naive engine
 #   make audit-epsilon N=100000  empirical lower bounds on the privacy loss, N answers a database
@@ -39,6 +40,10 @@ tpch: $(READY)
 corpus: $(READY)
 	@test -n "$(FILE)" || { echo "usage: make corpus FILE=cases.jsonl" >&2; exit 2; }
 	$(BIN)/python tests/corpus/score.py "$(FILE)"
+
+# Other systems beside ours, each in a virtual environment of its own under build/peers.
+peers: $(READY)
+	$(BIN)/python -m bench.peers $(ARGS)
 
 laws: $(READY)
 	$(BIN)/python tests/property/laws.py $(N)

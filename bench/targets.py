@@ -51,14 +51,14 @@ def home() -> Home:
     (dataset,) = load([here.policies]).datasets
     print(f"generating {ROWS:,} visits …", flush=True)
     file = here.sources / "visit.parquet"
-    pq.write_table(_visits(), file)
+    pq.write_table(visits(), file)
     ingest(dataset, {"visit": file}, here.snapshots, now=dt.datetime.now(dt.UTC))
     shutil.rmtree(here.sources)
     (place / "complete").touch()
     return here
 
 
-def _visits() -> pa.Table:
+def visits() -> pa.Table:
     """The same rows every time."""
     rng = np.random.default_rng(20261123)
     weight = rng.exponential(1.0, PERSONS)

@@ -377,6 +377,14 @@ class Code(Enum):
         "ingest it again",
         "请重新导入",
     )
+    SNAPSHOT_OUTDATED = Meaning(
+        605,
+        409,
+        "the document now says what the data in force were not checked for: {subject}",
+        "文件现声明的内容未经在用数据核验：{subject}",
+        "ingest the dataset again",
+        "请重新导入该数据集",
+    )
     # 7xx engine
     ENGINE = Meaning(
         701,

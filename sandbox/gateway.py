@@ -26,6 +26,7 @@ from sandbox.policy.documents import Budget, Dataset, Documents, DpGuard, Grant
 from sandbox.policy.effective import effective
 from sandbox.policy.floor import budget_in_force, guard_in_force
 from sandbox.policy.load import load
+from sandbox.policy.verified import verified
 from sandbox.privacy.exact import CUBE
 from sandbox.snapshot.published import Snapshot, current
 from sandbox.stages.budget import balance
@@ -219,6 +220,8 @@ class Gateway:
         ids = tuple(dict.fromkeys(table.split(".", 1)[0] for table, _ in grant.data))
         datasets = tuple(d for d in documents.datasets if d.id in ids)
         snapshots = self._snapshots(ids, missing=missing)
+        if not missing:
+            _check_verified(datasets, snapshots)
         key = " ".join([grant.hash, *(d.hash for d in datasets), *(f"{s.dataset}@{s.id}" for s in snapshots)])
         with self._lock:
             known = self._contexts.get(grant_id)
@@ -269,6 +272,14 @@ class Gateway:
             now=utc_now,
         )
         return context, engine
+
+
+def _check_verified(datasets: tuple[Dataset, ...], snapshots: tuple[Snapshot, ...]) -> None:
+    """Refuses SNAPSHOT_OUTDATED where a document was edited in what privacy takes as verified."""
+    stored = {s.dataset: s.manifest.verified for s in snapshots}
+    for dataset in datasets:
+        if stored[dataset.id] != verified(dataset):
+            raise refuse(Code.SNAPSHOT_OUTDATED, dataset.id)
 
 
 def _stamp(paths: Iterable[Path]) -> str:

@@ -72,11 +72,7 @@ class Grid:
         return _numbered(place, self.cells)
 
     def borders(self) -> Floats:
-        """The lower borders of all cells, and beyond the last one."""
-        if self.single:
-            assert self.step is not None
-            single: Floats = float(self.low) + (np.arange(self.cells + 1.0) - 0.5) * float(self.step)
-            return single
+        """The lower borders of all cells that hold several values, and beyond the last one."""
         places = self.scaled(float(self.low)) + np.arange(self.cells + 1) / self._rate
         borders = np.sign(places) * self.near * np.expm1(np.abs(places))
         return self._between_steps(np.clip(borders, float(self.low), float(self.high)))

@@ -17,6 +17,7 @@ import sandbox
 from sandbox.errors import Code, refuse
 from sandbox.policy.documents import Dataset, TableRule
 from sandbox.policy.effective import grantable
+from sandbox.policy.verified import verified
 from sandbox.snapshot import checks, grid, units, write
 from sandbox.snapshot.checks import TableWork
 from sandbox.snapshot.manifest import Manifest, StoredFile, TableFacts
@@ -90,6 +91,7 @@ def ingest(
                 sequence=last + 1,
                 created=now.astimezone(dt.UTC).isoformat(timespec="seconds"),
                 document=dataset.hash,
+                verified=verified(dataset),
                 code=sandbox.__version__,
                 tables=tables,
                 files=run.files(),

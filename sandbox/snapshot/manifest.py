@@ -95,13 +95,17 @@ class TableFacts:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One snapshot.  ``sequence`` counts the dataset's snapshots from 1; ``document`` is its hash."""
+    """One snapshot.  ``sequence`` counts the dataset's snapshots from 1.
+
+    ``document`` is the hash of the dataset's document, ``verified`` that of what was checked of the data.
+    """
 
     id: str
     dataset: str
     sequence: int
     created: str
     document: str
+    verified: str
     code: str
     tables: tuple[TableFacts, ...]
     files: tuple[StoredFile, ...]

@@ -24,6 +24,7 @@ class Exact:
 
     def __init__(self, setting: Setting) -> None:
         self.version, self.bounds = duckdb.__version__, "none needed"
+        self.notes: dict[str, str] = {}
         self._duckdb = duckdb.connect(config={"threads": 2})
         for table in ("visit", "member"):
             self._duckdb.execute(f"CREATE VIEW {table} AS FROM read_parquet('{setting.file(table)}')")

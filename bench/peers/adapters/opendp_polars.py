@@ -22,6 +22,7 @@ class OpenDp:
             f"{setting.rows} rows (truncate_per_group), amount 0 to {setting.amount:g}; median: candidates 1 apart; "
             f"amount a person 0 to {setting.rows * setting.amount:g}"
         )
+        self.notes: dict[str, str] = {}
         self._setting = setting
         self._frame = pl.scan_parquet(setting.file("visit"))
 

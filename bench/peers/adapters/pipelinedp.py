@@ -23,6 +23,7 @@ class PipelineDp:
             f"{setting.rows} rows in a group; cities: {setting.groups} of {setting.rows_per_group} rows; "
             f"amount 0 to {setting.amount:g}; amount a person 0 to {setting.rows * setting.amount:g}"
         )
+        self.notes = {"nested": "asked as SUM and PRIVACY_ID_COUNT, divided"}
         self._setting = setting
         table = pq.read_table(setting.file("visit"), columns=["person_id", "region", "city", "amount"])
         self._rows = list(zip(*(column.to_pylist() for column in table.columns)))

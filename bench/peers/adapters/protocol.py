@@ -41,10 +41,14 @@ class Setting:
 
 
 class Tool(Protocol):
-    """A peer with the data at hand.  ``bounds``: what it was told, in words."""
+    """A peer with the data at hand.
+
+    ``bounds``: what it was told, in words.  ``notes``: by question, what else a reader must know.
+    """
 
     version: str
     bounds: str
+    notes: dict[str, str]
 
     def ask(self, question: str) -> list[tuple[Any, float]]:
         """Rows of key and value; key 0 where the question has no groups.  ``Unsupported`` with the reason."""
@@ -75,7 +79,12 @@ def _answer(tool: Tool, question: str) -> dict[str, Any]:
             raise
         return {"unsupported": f"{type(error).__name__}: {_first_line(error)}"}
     seconds = time.perf_counter() - begun
-    return {"rows": [[_plain(k), float(v)] for k, v in rows], "seconds": seconds, "peak_mb": _peak_mb()}
+    return {
+        "rows": [[_plain(k), float(v)] for k, v in rows],
+        "seconds": seconds,
+        "peak_mb": _peak_mb(),
+        "note": tool.notes.get(question, ""),
+    }
 
 
 def _first_line(error: BaseException) -> str:
@@ -105,9 +114,31 @@ def _forget_peaks() -> None:
 def _peak_mb() -> float:
     """Sum of the processes' largest resident sizes since ``_forget_peaks``, in megabytes.
 
-    Pages that processes share count once for each, so several processes are stated too high, never too low.
+    Pages of files that several of them map, such as libraries, count once.  Peaks of different moments add up
+    all the same, so several processes are stated too high rather than too low.
     """
-    return sum(_high(place / "status") for place in _processes())
+    places = _processes()
+    return sum(_high(place / "status") for place in places) - _mapped_again([_mapped(p) for p in places])
+
+
+def _mapped(place: Path) -> dict[str, float]:
+    """Resident megabytes of each file that a process maps."""
+    found: dict[str, float] = {}
+    file = ""
+    for line in (place / "smaps").read_text(errors="replace").splitlines():
+        name, *rest = line.split(maxsplit=5)
+        if name == "Rss:":
+            found[file] = found.get(file, 0.0) + int(rest[0]) / 1024
+        elif not name.endswith(":"):
+            file = rest[-1] if len(rest) == 5 else ""
+    return {file: size for file, size in found.items() if file.startswith("/")}
+
+
+def _mapped_again(processes: list[dict[str, float]]) -> float:
+    """What is counted twice when sizes of processes are added: all but the largest share of each file."""
+    files = {file for mapped in processes for file in mapped}
+    sizes = [[mapped.get(file, 0.0) for mapped in processes] for file in files]
+    return sum(sum(one) - max(one) for one in sizes)
 
 
 def _high(status: Path) -> float:

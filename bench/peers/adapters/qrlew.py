@@ -42,6 +42,7 @@ class Qrlew:
         self.bounds = (
             f"{setting.rows} rows (max_multiplicity), {setting.groups} cities, amount 0 to {setting.amount:g}"
         )
+        self.notes: dict[str, str] = {}
         self._setting = setting
         self._duckdb = duckdb.connect()
         for table in TABLES:

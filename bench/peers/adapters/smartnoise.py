@@ -34,6 +34,7 @@ class SmartNoise:
     def __init__(self, setting: Setting) -> None:
         self.version = version("smartnoise-sql")
         self.bounds = f"max_ids {setting.rows}, amount 0 to {setting.amount:g}"
+        self.notes: dict[str, str] = {}
         self._setting = setting
         columns = {
             "person_id": {"type": "int", "private_id": True},

@@ -35,6 +35,7 @@ class Tumult:
             f"{setting.rows} rows; cities: {setting.groups} of {setting.rows_per_group} rows; "
             f"amount 0 to {setting.amount:g}; amount a person 0 to {setting.rows * setting.amount:g}"
         )
+        self.notes: dict[str, str] = {}
         self._setting = setting
         spark = (
             SparkSession.builder.master("local[2]")

@@ -340,6 +340,7 @@ def test_all_reasons_at_once_and_each_once() -> None:
         "COUNT(lower(phone))",
         "COUNT(DISTINCT id)",
         "COUNT(DISTINCT county)",
+        "COUNT(DISTINCT height)",
         "COUNT(DISTINCT floor(age / 5))",
         "MIN(salary)",
         "MAX(salary)",
