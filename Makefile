@@ -22,7 +22,7 @@ JOBS ?= 2
 N ?= 20000
 SCALE ?= 1
 
-.PHONY: demo test bench tpch corpus laws fuzz-queries audit-epsilon lint format lock install clean
+.PHONY: demo test bench tpch peers corpus laws fuzz-queries audit-epsilon lint format lock install clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)

@@ -1,8 +1,8 @@
 """``python -m bench.peers [--only A,B] [--runs N] [--rows BOUND]``: other systems beside Data Sandbox.
 
-The same machine, files, epsilon (1) and delta (1e-6), unit-level.  Each peer is asked each question in turn with
-ours, the first pair unmeasured, so that ratios of seconds are paired.  ``--rows``: the bound on a person's rows
-that peers must be told (Data Sandbox is told none).  The last line is one JSON object.
+The same machine, files, epsilon (1) and delta (1e-6), unit-level.  Each peer is asked each question in turn
+with ours, the first pair unmeasured, so that ratios of seconds are paired.  ``--rows``: the bound on rows
+of a person that peers must be told (Data Sandbox is told none).  The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import platform
 import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Final
 
 import duckdb
@@ -38,9 +37,8 @@ def main() -> None:
     home()
     chosen = [EXACT, *(p for p in PEERS if not asked.only or p.name in asked.only)]
     places = {peer: sys.executable if peer is EXACT else python(peer) for peer in chosen}
-    print(
-        f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; at most {asked.rows} rows a person for peers"
-    )
+    load = os.getloadavg()
+    print(f"load {load[0]:.1f} on {os.cpu_count()} cores; peers are told at most {asked.rows} rows a person")
     about: dict[str, Any] = {}
     lines: list[Line] = []
     mine: dict[str, list[Pair]] = {question.name: [] for question in QUESTIONS}
@@ -68,7 +66,7 @@ def main() -> None:
                 "machine": {
                     "cores": os.cpu_count(),
                     "python": platform.python_version(),
-                    "load": os.getloadavg(),
+                    "load": [load, os.getloadavg()],
                 },
                 "setting": {"rows": asked.rows, "epsilon": setting.epsilon, "delta": setting.delta},
                 "behind": behind([x for x in lines if x.tool != EXACT.title], ahead),
@@ -91,7 +89,7 @@ def _arguments() -> argparse.Namespace:
 def _truth(setting: Setting) -> tuple[dict[str, Rows], dict[Any, float]]:
     """Exact answers of every question, and the persons of each city."""
     with Tool(EXACT, sys.executable, setting) as tool:
-        rows = {question.name: _rows(tool.ask(question.name)) for question in QUESTIONS}
+        rows: dict[str, Rows] = {question.name: _rows(tool.ask(question.name)) for question in QUESTIONS}
     with duckdb.connect() as connection:
         found = connection.execute(
             "SELECT city, count(DISTINCT person_id) FROM read_parquet($1) GROUP BY 1", [setting.file("visit")]

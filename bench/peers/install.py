@@ -16,7 +16,7 @@ LONGEST_S: Final = 1800
 
 
 def python(peer: Peer) -> Path | str:
-    """The interpreter of the peer's environment; made when missing or pinned anew.  A text says why there is none."""
+    """The interpreter of the peer's environment; made when missing.  A text says why there is none."""
     place, pinned = CACHE / "env" / peer.name, REQUIREMENTS / f"{peer.name}.txt"
     found, stamp = place / "bin" / "python", place / "installed.txt"
     if stamp.exists() and stamp.read_text() == pinned.read_text():

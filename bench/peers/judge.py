@@ -11,7 +11,7 @@ from bench.peers.catalogue import Question
 
 Rows = Mapping[Any, float]
 WRONG: Final = 0.25
-"""A median relative error beyond this, on totals of 100 thousand units, is no noise but another question's answer."""
+"""A median relative error beyond this, on totals of 100 thousand units, is no noise but a wrong answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class Pair:
 class Line:
     """One question to one tool.
 
-    ``status``: ``answered``, ``wrong`` or ``unsupported``, with the reason in ``why``.  ``errors``: median over
-    repetitions of the mean relative error over groups, for each ``largest`` or over all.  ``keys``: groups
-    released, and of the units of any released group the fewest.  ``ratio``: of seconds to ours, in pairs.
+    ``status``: ``answered``, ``wrong`` or ``unsupported``, with the reason in ``why``.  ``errors``: median
+    over repetitions of the mean relative error over groups, for each ``largest`` or over all.  ``keys``:
+    groups released; ``fewest``: units of the smallest of them.  ``ratio``: of seconds to ours, in pairs.
     """
 
     tool: str
@@ -48,7 +48,7 @@ class Line:
 
 
 def error(found: Rows, truth: Rows, largest: int | None = None) -> float:
-    """Mean relative error over the groups of the truth, or its largest; a withheld group is wrong by all of it."""
+    """Mean relative error over the groups of the truth, or its largest; one withheld is all wrong."""
     judged = sorted(truth, key=lambda key: -truth[key])[:largest]
     return sum(abs(found.get(key, 0.0) - truth[key]) / abs(truth[key]) for key in judged) / len(judged)
 
@@ -56,7 +56,7 @@ def error(found: Rows, truth: Rows, largest: int | None = None) -> float:
 def judged(
     tool: str, question: Question, pairs: Sequence[Pair], truth: Rows, units: Rows, note: str = ""
 ) -> Line:
-    """The line of an answered question.  ``units``: how many units each group has, where groups are unknown."""
+    """The line of an answered question.  ``units``: of each group, where groups are unknown."""
     errors = tuple(
         median(error(pair.rows, truth, largest) for pair in pairs) for largest in question.largest or (None,)
     )

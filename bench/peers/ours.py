@@ -1,8 +1,8 @@
 """``python -m bench.peers.ours SETTING``: Data Sandbox as one more tool, through its gateway.
 
 One gateway over an empty store, warm as a service is.  A repetition spends a little more of epsilon than the
-one before, for else the kept answer would come back, free; all spend less than the peers.  Of the setting only
-epsilon is read: bounds are found privately, and delta stands in the grant.
+one before, for else the kept answer would come back, free; all spend less than the peers.  Of the setting
+only epsilon is read: bounds are found privately, and delta stands in the grant.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ QUERIES: Final = {
     "median": "SELECT MEDIAN(amount) AS m FROM visit",
     "join": "SELECT m.band, SUM(v.amount) AS s FROM visit AS v JOIN member AS m ON v.person_id = m.person_id "
     "GROUP BY m.band",
-    "nested": "SELECT AVG(t) AS a FROM (SELECT person_id, SUM(amount) AS t FROM visit GROUP BY person_id) AS p",
+    "nested": "SELECT AVG(t) AS a "
+    "FROM (SELECT person_id, SUM(amount) AS t FROM visit GROUP BY person_id) AS p",
 }
 REWRITTEN: Final = {
     "nested": "SELECT AVG(LEAST(GREATEST(t, 0), 20000)) AS a "

@@ -20,7 +20,7 @@ LONGEST_S: Final = 600.0
 
 
 class Tool:
-    """Started when first asked, and again after it died or was too slow.  ``ready``: what it said of itself."""
+    """Started when first asked, and again after it died.  ``ready``: what it said of itself."""
 
     def __init__(self, peer: Peer, python: Path | str, setting: Setting) -> None:
         self.ready: dict[str, Any] = {}
@@ -75,13 +75,14 @@ class Tool:
         process, self._process = self._process, None
         if process is None:
             return
-        assert process.stdin is not None
+        assert process.stdin is not None and process.stdout is not None
         process.stdin.close()
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        process.stdout.close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""Plain DuckDB: exact answers, no privacy.  The floor of time, and the truth that errors are taken against."""
+"""Plain DuckDB: exact answers, no privacy.  The floor of time, and the truth behind the errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ QUERIES = {
     "units": "SELECT 0, COUNT(DISTINCT person_id) FROM visit",
     "cities": "SELECT city, COUNT(*) FROM visit GROUP BY city",
     "median": "SELECT 0, MEDIAN(amount) FROM visit",
-    "join": "SELECT m.band, SUM(v.amount) FROM visit v JOIN member m ON v.person_id = m.person_id GROUP BY m.band",
+    "join": "SELECT m.band, SUM(v.amount) FROM visit v JOIN member m ON v.person_id = m.person_id "
+    "GROUP BY m.band",
     "nested": "SELECT 0, AVG(t) FROM (SELECT person_id, SUM(amount) AS t FROM visit GROUP BY person_id)",
 }
 

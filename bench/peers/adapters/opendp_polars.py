@@ -19,8 +19,8 @@ class OpenDp:
         dp.enable_features("contrib")
         self.version = f"{version('opendp')} with Polars {pl.__version__}"
         self.bounds = (
-            f"{setting.rows} rows (truncate_per_group), amount 0 to {setting.amount:g}; median: candidates 1 apart; "
-            f"amount a person 0 to {setting.rows * setting.amount:g}"
+            f"{setting.rows} rows (truncate_per_group), amount 0 to {setting.amount:g}; "
+            f"median: candidates 1 apart; amount a person 0 to {setting.rows * setting.amount:g}"
         )
         self.notes: dict[str, str] = {}
         self._setting = setting

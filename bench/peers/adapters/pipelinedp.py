@@ -26,7 +26,7 @@ class PipelineDp:
         self.notes = {"nested": "asked as SUM and PRIVACY_ID_COUNT, divided"}
         self._setting = setting
         table = pq.read_table(setting.file("visit"), columns=["person_id", "region", "city", "amount"])
-        self._rows = list(zip(*(column.to_pylist() for column in table.columns)))
+        self._rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
     def ask(self, question: str) -> list[tuple[Any, float]]:
         rows, top = self._setting.rows, self._setting.amount

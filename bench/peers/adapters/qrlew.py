@@ -1,6 +1,6 @@
-"""Qrlew: rewrites each query into a private one in PostgreSQL's dialect, which DuckDB runs over the same files.
+"""Qrlew rewrites each query into a private one in PostgreSQL's dialect; DuckDB runs it over the files.
 
-The data set's description is taken from empty tables; its sizes, which Qrlew holds public, are set afterwards.
+Its description of the data comes from empty tables; the sizes, which it holds public, are set afterwards.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ QUERIES = {
     "median": "SELECT MEDIAN(amount) AS m FROM visit",
     "join": "SELECT m.band AS band, SUM(v.amount) AS s FROM visit AS v JOIN member AS m "
     "ON v.person_id = m.person_id GROUP BY m.band",
-    "nested": "SELECT AVG(t) AS a FROM (SELECT person_id, SUM(amount) AS t FROM visit GROUP BY person_id) AS p",
+    "nested": "SELECT AVG(t) AS a "
+    "FROM (SELECT person_id, SUM(amount) AS t FROM visit GROUP BY person_id) AS p",
 }
 TABLES = {
     "visit": "person_id INTEGER, region TEXT, city INTEGER, amount FLOAT",

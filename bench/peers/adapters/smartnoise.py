@@ -1,7 +1,7 @@
 """SmartNoise SQL over a pandas frame.
 
-An answer costs SmartNoise more than the epsilon it is given (a count of units is noised too, an average is
-three sums): the epsilon is divided by what ``get_privacy_cost`` says, so that each answer costs what is asked.
+An answer costs more than the epsilon that SmartNoise is given (a count of units is noised too, an average is
+three sums): epsilon is divided by what ``get_privacy_cost`` says, so that each answer costs what is asked.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ QUERIES = {
     "median": "SELECT MEDIAN(amount) AS m FROM db.visit",
     "join": "SELECT m.band, SUM(v.amount) AS s FROM db.visit v JOIN db.member m ON v.person_id = m.person_id "
     "GROUP BY m.band",
-    "nested": "SELECT AVG(t) AS a FROM (SELECT person_id, SUM(amount) AS t FROM db.visit GROUP BY person_id) AS p",
+    "nested": "SELECT AVG(t) AS a "
+    "FROM (SELECT person_id, SUM(amount) AS t FROM db.visit GROUP BY person_id) AS p",
 }
 
 

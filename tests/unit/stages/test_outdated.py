@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
+from sandbox.catalogue import Kind
 from sandbox.gateway import Gateway
 from sandbox.home import Home
 from sandbox.policy.load import load
@@ -52,10 +54,13 @@ def test_every_verified_word_is_in_the_hash(home: Home) -> None:
     assert dataset is not None
     (table,) = dataset.tables
     column = table.columns[1]
-    changed = [replace(table, **{n: v}) for n, v in (("name", "x"), ("public", True), ("unique", (("a",),)))]
-    changed += [
-        replace(table, columns=(replace(column, **{n: v}), *table.columns[2:]))
-        for n, v in (("nullable", True), ("unique", True), ("scale", 7), ("kind", "x"))
-    ]
+    changed = [replace(table, name="x"), replace(table, public=True), replace(table, unique=(("fee",),))]
+    columns = (
+        replace(column, nullable=True),
+        replace(column, unique=True),
+        replace(column, scale=Fraction(7)),
+        replace(column, kind=Kind.STRING),
+    )
+    changed += [replace(table, columns=(c, *table.columns[2:])) for c in columns]
     hashes = {verified(replace(dataset, tables=(t,))) for t in (table, *changed)}
     assert len(hashes) == len(changed) + 1
