@@ -33,7 +33,7 @@ PATIENCE_S: Final = 90.0
 def main() -> None:
     """Install, ask, print."""
     asked = _arguments()
-    setting = Setting(str(files()), rows=asked.rows, groups=4, rows_per_group=max(1, asked.rows // 2))
+    setting = Setting(str(files()), rows=asked.rows, groups=8, rows_per_group=max(1, asked.rows // 2))
     home()
     chosen = [EXACT, *(p for p in PEERS if not asked.only or p.name in asked.only)]
     places = {peer: sys.executable if peer is EXACT else python(peer) for peer in chosen}

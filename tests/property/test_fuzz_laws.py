@@ -12,7 +12,7 @@ import pytest
 
 from sandbox.privacy import statements
 from sandbox.privacy.release import Measure
-from sandbox.sql.relation import Aggregate, Filter, Relation, with_inputs
+from sandbox.sql.relation import Filter, Relation, inputs, with_inputs
 from tests.property import fuzz
 from tests.property.fuzz import Report, check
 
@@ -47,12 +47,12 @@ def unfiltered_counts(patch: Patch) -> None:
 
 
 def dropped_conditions(patch: Patch) -> None:
-    """A simplification that loses the condition below an aggregate."""
+    """A simplification that loses conditions."""
 
     def changed(relation: Relation) -> Relation:
-        if isinstance(relation, Aggregate) and isinstance(relation.input, Filter):
-            return with_inputs(relation, lambda below: below.input if isinstance(below, Filter) else below)
-        return with_inputs(relation, changed)
+        if isinstance(relation, Filter):
+            return changed(relation.input)
+        return with_inputs(relation, changed) if inputs(relation) else relation
 
     patch.setattr(fuzz, "simplify", changed)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.sql.relation import Order, Project, Relation
+from sandbox.sql.relation import Aggregate, Order, Project, Relation, Window, walk
 
 Row = tuple[Any, ...]
 
@@ -28,6 +28,19 @@ def alike(a: Any, b: Any) -> bool:
 def in_order(relation: Relation) -> bool:
     """Whether the relation says an order of its rows."""
     return isinstance(relation, Order) or (isinstance(relation, Project) and in_order(relation.input))
+
+
+def hangs_on_ties(relation: Relation) -> bool:
+    """Whether its rows may depend on how ties in an ordering are broken, which SQL leaves open.
+
+    Compiled texts break them by all columns, so a rewriting that drops a column may break them otherwise.
+    """
+    return any(
+        isinstance(node, Window)
+        or (isinstance(node, Order) and (node.limit is not None or node.offset > 0))
+        or (isinstance(node, Aggregate) and any(a.by is not None for a in node.aggs))
+        for node in walk(relation)
+    )
 
 
 def difference(relation: Relation, answer: Sequence[Row], wanted: Sequence[Row]) -> str | None:

@@ -16,8 +16,6 @@ from tmlt.analytics import (
     ApproxDPBudget,
     ColumnType,
     KeySet,
-    MaxGroupsPerID,
-    MaxRowsPerGroupPerID,
     MaxRowsPerID,
     QueryBuilder,
     Session,
@@ -32,8 +30,8 @@ class Tumult:
     def __init__(self, setting: Setting) -> None:
         self.version = version("tmlt.analytics")
         self.bounds = (
-            f"{setting.rows} rows; cities: {setting.groups} of {setting.rows_per_group} rows; "
-            f"amount 0 to {setting.amount:g}; amount a person 0 to {setting.rows * setting.amount:g}"
+            f"{setting.rows} rows (MaxRowsPerID); amount 0 to {setting.amount:g}; "
+            f"amount a person 0 to {setting.rows * setting.amount:g}"
         )
         self.notes: dict[str, str] = {}
         self._setting = setting
@@ -99,11 +97,7 @@ class Tumult:
 
     def _cities(self, session: Any) -> Any:
         """Half of the budget, and all of delta, to find the cities; half to count them."""
-        visits = (
-            QueryBuilder("visit")
-            .enforce(MaxGroupsPerID("city", self._setting.groups))
-            .enforce(MaxRowsPerGroupPerID("city", self._setting.rows_per_group))
-        )
+        visits = self._visits()
         half = self._setting.epsilon / 2
         keys = session.evaluate(
             visits.select(["person_id", "city"]).get_groups(["city"]),
