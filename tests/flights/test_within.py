@@ -84,10 +84,10 @@ def test_a_relative_target_needs_a_released_magnitude_and_then_scales_what_was_k
         assert isinstance(found, Refused)
         assert found.reasons[0].code is Code.WITHIN
         assert "not public" in found.reasons[0].subject
-        first = answered(asked(gateway, CARRIERS, None, epsilon=Fraction(1, 5)))
+        first = answered(asked(gateway, CARRIERS, None, epsilon=Fraction(1, 2)))
         values = [abs(v) for v in first.table.column(1).to_pylist()]
         had = median(widths(first, 1)) / median(values)
-        target = Fraction(had * 0.6).limit_denominator(10**6)
+        target = Fraction(had * 0.4).limit_denominator(10**6)
         second = answered(asked(gateway, CARRIERS, str(target), part=True))
         assert second.price is not None and first.price is not None
         assert second.price.epsilon > first.price.epsilon
