@@ -21,7 +21,7 @@ from sandbox.model import Answer, Person, Refused, Request
 from sandbox.policy.documents import DpGuard
 from sandbox.snapshot import current
 
-PLANNING: Final = ("recall", "parse", "resolve", "opinion", "authorize", "plan")
+PLANNING: Final = ("recall", "parse", "resolve", "simplify", "opinion", "authorize", "plan")
 EPSILON, STEP = Fraction(1, 2), Fraction(1, 1000)
 """Each repetition spends a little more than the one before: else the kept answer would come back, free."""
 

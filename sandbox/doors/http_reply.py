@@ -23,7 +23,7 @@ CSV: Final = "text/csv"
 ARROW: Final = "application/vnd.apache.arrow.stream"
 PROBLEM: Final = "application/problem+json"
 
-TIMED: Final = ("parse", "resolve", "opinion", "authorize", "plan", "reserve")
+TIMED: Final = ("parse", "resolve", "simplify", "opinion", "authorize", "plan", "reserve")
 """The stages that ``Server-Timing`` may name."""
 
 SECURITY: Final = {

@@ -32,6 +32,11 @@ DUCKDB = Dialect.get_or_raise("duckdb")
 INTERVAL = re.compile(r"-?[0-9]{1,9}( [A-Za-z]{1,12})?")
 """The text of an interval literal: ``90``, ``90 days``."""
 
+ASCII = re.compile(r"[\t\n\r -~]*")
+BRACKET = re.compile(r"[()\[\]{}]")
+OPENING = re.compile(r"""'[^']*(?:'|$)|"[^"]*(?:"|$)|--[^\n\r]*|/\*""")
+COMMENT = re.compile(r"/\*|\*/")
+
 
 def parse(text: str) -> exp.Query:
     """One SELECT (or set operation) out of untrusted text.
@@ -51,34 +56,52 @@ def gate(text: str) -> None:
         raise refuse(Code.TEXT_TOO_LONG, f"{len(text)} > {MOST_CHARACTERS}")
     if not text.strip():
         raise refuse(Code.SYNTAX, "the text is empty")
-    quoted = _quoted(text)
+    spans = _spans(text)
+    if not ASCII.fullmatch(text):
+        _characters(text, spans)
     depth = deepest = 0
-    for position, (character, inside) in enumerate(zip(text, quoted, strict=True)):
-        if not _plain(character, inside=inside):
-            raise refuse(Code.TEXT_CHARACTER, f"U+{ord(character):04X} at {position}")
-        if not inside:
-            depth += (character in "([{") - (character in ")]}")
-            deepest = max(deepest, depth)
+    for bracket in BRACKET.findall(_outside(text, spans)):
+        depth += 1 if bracket in "([{" else -1
+        deepest = max(deepest, depth)
     if deepest > MOST_NESTING:
         raise refuse(Code.TEXT_NESTING, f"{deepest} > {MOST_NESTING}")
 
 
-def _quoted(text: str) -> list[bool]:
-    """For each character whether it stands inside a quoted string or name, or a comment."""
-    inside: list[bool] = []
-    closing = ""
-    for position, character in enumerate(text):
-        if closing:
-            inside.append(True)
-            if text.startswith(closing, position - len(closing) + 1) or (
-                closing == "\n" and character == "\r"
-            ):
-                closing = ""
-        else:
-            opened = text[position : position + 2]
-            closing = {"--": "\n", "/*": "*/"}.get(opened, character if character in "'\"" else "")
-            inside.append(closing in ("\n", "*/"))
-    return inside
+def _spans(text: str) -> list[tuple[int, int]]:
+    """Where quoted strings, quoted names and comments stand: from the opening mark to behind the closing."""
+    spans = []
+    at = 0
+    while mark := OPENING.search(text, at):
+        at = _comment_end(text, mark.start()) if mark[0] == "/*" else mark.end()
+        spans.append((mark.start(), at))
+    return spans
+
+
+def _comment_end(text: str, start: int) -> int:
+    """Behind a block comment, which may hold others; without an end it takes the rest."""
+    depth = 0
+    for mark in COMMENT.finditer(text, start):
+        depth += 1 if mark[0] == "/*" else -1
+        if depth == 0:
+            return mark.end()
+    return len(text)
+
+
+def _outside(text: str, spans: list[tuple[int, int]]) -> str:
+    """The text without what is quoted or commented."""
+    starts = [0, *(end for _, end in spans)]
+    ends = [*(start for start, _ in spans), len(text)]
+    return "".join(text[start:end] for start, end in zip(starts, ends, strict=True))
+
+
+def _characters(text: str, spans: list[tuple[int, int]]) -> None:
+    """Refuse the first character that may not stand where it stands."""
+    inside = bytearray(len(text))
+    for start, end in spans:
+        inside[start:end] = b"\1" * (end - start)
+    for position, (character, quoted) in enumerate(zip(text, inside, strict=True)):
+        if not _plain(character, inside=bool(quoted)):
+            raise refuse(Code.TEXT_CHARACTER, f"U+{ord(character):04X} at {position}")
 
 
 def _plain(character: str, *, inside: bool) -> bool:
@@ -94,7 +117,7 @@ def _plain(character: str, *, inside: bool) -> bool:
 
 
 def _statement(text: str) -> exp.Query:
-    if "$" in text and "$" in _outside(text):
+    if "$" in text and "$" in _outside(text, _spans(text)):
         raise refuse(Code.CONSTRUCT, "$", "write values as ordinary literals", "请使用普通字面量")
     try:
         tokens = DUCKDB.tokenize(text)
@@ -134,10 +157,6 @@ def _tokens_apart(tokens: Sequence[Token]) -> None:
                 "write decimal numbers, and AS before a name",
                 "请使用十进制数，名称前写 AS",
             )
-
-
-def _outside(text: str) -> str:
-    return "".join(c for c, inside in zip(text, _quoted(text), strict=True) if not inside)
 
 
 def _depth(tree: exp.Expr) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 from sandbox.catalogue import Catalogue, Kind
 from sandbox.context import Context
+from sandbox.engine.plan import PlanFacts
 from sandbox.errors import Code, Refusal, refuse
 from sandbox.policy.authorize import authorize
 from sandbox.sql.opinion import agrees
@@ -48,21 +50,29 @@ def read(sql: str, context: Context, clock: Clock) -> Reading:
 def _understand(sql: str, context: Context, clock: Clock) -> Relation:
     with clock.stage("parse"):
         tree = parse(sql)
-    with clock.stage("resolve"):
-        try:
+    try:
+        with clock.stage("resolve"):
             resolved = resolve(tree, context.catalogue)
-            relation = simplify(resolved)
-        except RecursionError:
-            raise refuse(Code.TEXT_NESTING, "too deep") from None
-    with clock.stage("opinion"):
-        _second_opinion(sql, resolved, relation, context)
+        # Only what resolves is put to the other process, and it reads while we simplify.
+        with ThreadPoolExecutor(1) as beside:
+            asked = beside.submit(_described, sql, context)
+            with clock.stage("simplify"):
+                relation = simplify(resolved)
+            with clock.stage("opinion"):
+                _agree(asked.result(), resolved, relation)
+    except RecursionError:
+        raise refuse(Code.TEXT_NESTING, "too deep") from None
     return relation
 
 
-def _second_opinion(sql: str, resolved: Relation, relation: Relation, context: Context) -> None:
+def _described(sql: str, context: Context) -> PlanFacts | None:
     # A new snapshot may store other kinds under the same documents: it names the tables as well.
     key = f"{context.catalogue.version} {context.snapshot}"
-    found = context.twin.describe(key, twin_tables(context.catalogue), sql)
+    return context.twin.describe(key, twin_tables(context.catalogue), sql)
+
+
+def _agree(found: PlanFacts | None, resolved: Relation, relation: Relation) -> None:
+    """The second opinion: refuses OPINION unless both engines read the same."""
     if found is None or not found.single_select:
         raise refuse(Code.OPINION)
     same = agrees(

@@ -32,7 +32,7 @@ from tests.unit.stages.conftest import (
     stages,
 )
 
-READ = ["parse", "resolve", "opinion", "authorize"]
+READ = ["parse", "resolve", "simplify", "opinion", "authorize"]
 BUREAU = [Person(name, "bureau", "bureau") for name in ("one", "two")]
 HALF = Fraction(1, 2)
 
