@@ -35,6 +35,7 @@ from sandbox.store.audit import AuditLog
 from sandbox.store.database import Database
 from sandbox.store.freezes import Freezes
 from sandbox.store.ledger import Ledger
+from sandbox.store.search import LogSearch
 
 HERE: Final = Path(__file__).parent / "tpch"
 KINDS: Final = ("cold", "epsilon", "known")
@@ -85,7 +86,14 @@ def _context(database: Database, twin: Twin) -> Context:
         snapshot="none",
         engine=DuckDBEngine({}),
         twin=twin,
-        store=Store(database, Ledger(database), Answers(database), AuditLog(database), Freezes(database)),
+        store=Store(
+            database,
+            Ledger(database),
+            Answers(database),
+            AuditLog(database),
+            LogSearch(database),
+            Freezes(database),
+        ),
         now=utc_now,
     )
 

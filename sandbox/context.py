@@ -17,6 +17,8 @@ from sandbox.store.audit import AuditLog
 from sandbox.store.database import Database
 from sandbox.store.freezes import Freezes
 from sandbox.store.ledger import Ledger
+from sandbox.store.log.transparency import TransparencyLog
+from sandbox.store.search import LogSearch
 
 MOST_REMEMBERED: Final = 65_536
 """Characters of query texts whose readings and plans are kept for a grant; in memory some 150 times that."""
@@ -34,6 +36,8 @@ class Store:
     ledger: Ledger
     answers: Answers
     audit: AuditLog
+    search: LogSearch
+    proofs: TransparencyLog
     freezes: Freezes
 
 
@@ -43,7 +47,8 @@ class Context:
 
     ``guard`` is the grant's guard under the platform floor; ``budgets`` caps each dataset over all
     grants; ``snapshot`` names the snapshots in force (``dataset@id``, joined by a space) and keys
-    kept answers; ``now`` is the clock, passed in so that tests can set it.  ``plans`` remembers what was read
+    kept answers; ``now`` is the clock, passed in so that tests can set it; ``clock_ms`` the release clock,
+    on whose ticks answers are recorded and leave (0: at once).  ``plans`` remembers what was read
     and planned under this grant, and under no other (``stages.prepare``).
     """
 
@@ -57,5 +62,6 @@ class Context:
     twin: Twin
     store: Store
     now: Callable[[], dt.datetime]
+    clock_ms: int = 0
     code_version: str = ""
     plans: Recent[tuple[object, ...], object] = field(default_factory=_plans, compare=False, repr=False)

@@ -466,6 +466,30 @@ class Code(Enum):
         "try again, or tell the bureau",
         "请重试，或联系主管部门",
     )
+    LOG_DAMAGED = Meaning(
+        903,
+        503,
+        "the audit log is not what was signed, so nothing is answered: {subject}",
+        "审计日志与已签名的内容不符，因此不予应答：{subject}",
+        "tell the bureau: run `sandbox audit verify`",
+        "请联系主管部门执行 sandbox audit verify",
+    )
+    CHECKPOINT = Meaning(
+        904,
+        409,
+        "this is no checkpoint of this log: {subject}",
+        "不是本日志的检查点：{subject}",
+        "use a checkpoint that this log signed",
+        "请使用本日志签名的检查点",
+    )
+    LOG_KEY = Meaning(
+        905,
+        503,
+        "the log's signing key cannot be used, so nothing is answered: {subject}",
+        "日志签名密钥不可用，因此不予应答：{subject}",
+        "tell the bureau: put the folder `log/keys` back",
+        "请联系主管部门恢复 log/keys 目录",
+    )
 
     @property
     def id(self) -> str:

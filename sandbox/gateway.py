@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -30,12 +29,15 @@ from sandbox.policy.verified import verified
 from sandbox.privacy.exact import CUBE
 from sandbox.snapshot.published import Snapshot, current
 from sandbox.stages.budget import balance
+from sandbox.stages.record import proved_refusal
 from sandbox.store.accounts import Accounts
 from sandbox.store.answers import Answers
-from sandbox.store.audit import AuditLog, Event, LogFilter, Page
+from sandbox.store.audit import AuditLog, Event
 from sandbox.store.database import Database
 from sandbox.store.freezes import Freeze, Freezes, Scope
 from sandbox.store.ledger import Ledger
+from sandbox.store.log.transparency import TransparencyLog
+from sandbox.store.search import LogFilter, LogSearch, Page
 
 BUREAU = "bureau"
 OWNER = "owner"
@@ -66,11 +68,14 @@ class Gateway:
     def __init__(self, home: Home) -> None:
         self.home = home
         self.database = Database(home.store)
+        audit = AuditLog(self.database)
         self.store = Store(
             self.database,
             Ledger(self.database),
             Answers(self.database),
-            AuditLog(self.database),
+            audit,
+            LogSearch(self.database),
+            TransparencyLog(self.database, audit, home.log),
             Freezes(self.database),
         )
         self.accounts = Accounts(self.database)
@@ -81,14 +86,11 @@ class Gateway:
 
     def query(self, request: Request) -> Answer | Refused:
         """Answer, charge and log, or refuse with every reason."""
-        begun = time.monotonic()
         try:
             context = self._context(request.person, request.grant)
         except Refusal as refusal:
             return self._unheard(request, refusal)
-        result = pipeline.query(request, context)
-        self._tick(begun, context)
-        return result
+        return pipeline.query(request, context)
 
     def explain(self, request: Request) -> Explained | Refused:
         """Say what ``query`` would cost and how good it would be; spend nothing."""
@@ -128,7 +130,7 @@ class Gateway:
         """Entries of the audit log: all for the bureau, their organisation's for others."""
         if person.role != BUREAU:
             filter = replace(filter, organisation=person.organisation)
-        return self.store.audit.entries(filter)
+        return self.store.search.entries(filter)
 
     def freeze(self, person: Person, scope: Scope, target: str, reason: str) -> Freeze:
         """Stop queries at once.  The bureau's alone."""
@@ -166,6 +168,7 @@ class Gateway:
         for _, _, engine in self._contexts.values():
             engine.close()
         self._twin.close()
+        self.store.proofs.publish()
         self.database.close()
 
     def _spill(self) -> Path:
@@ -187,7 +190,7 @@ class Gateway:
 
     def _unheard(self, request: Request, refusal: Refusal) -> Refused:
         """A refusal before any grant's context exists is logged as well."""
-        self.store.audit.append(
+        seq = self.store.audit.append(
             Event.REFUSAL,
             time=utc_now(),
             request=request.id,
@@ -198,14 +201,7 @@ class Gateway:
             codes=[r.code.id for r in refusal.reasons],
             text=request.sql,
         )
-        return Refused(request.id, refusal.reasons)
-
-    def _tick(self, begun: float, context: Context) -> None:
-        """In DP mode answers leave on a coarse clock: an answer's duration depends on data."""
-        tick = self.home.settings.release_clock_ms / 1000
-        if tick and isinstance(context.guard, DpGuard):
-            spent = time.monotonic() - begun
-            time.sleep(tick - spent % tick)
+        return proved_refusal(Refused(request.id, refusal.reasons), seq, self.store.proofs)
 
     def _context(
         self, person: Person, grant_id: str, *, reading: bool = False, missing: bool = False
@@ -270,6 +266,7 @@ class Gateway:
             twin=self._twin,
             store=self.store,
             now=utc_now,
+            clock_ms=0 if exact else self.home.settings.release_clock_ms,
         )
         return context, engine
 

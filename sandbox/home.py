@@ -2,6 +2,7 @@
 
     sandbox.toml   settings          policies/    documents          snapshots/   published copies
     store.db       ledger, log       sources/     files to ingest    spill/       workers' overflow
+    log/           tiles, checkpoint and signing keys of the audit log
 
 Invariants: a home is private to its owner (0700); ``sandbox.toml`` is read whole or refused whole, and an
 unknown key is a mistake; nothing outside ``data`` and ``policies`` is written.
@@ -103,6 +104,11 @@ class Home:
     def store(self) -> Path:
         """The store's file: ledger, answers, log, accounts."""
         return self.data / "store.db"
+
+    @property
+    def log(self) -> Path:
+        """The log's tiles, published checkpoint and keys."""
+        return self.data / "log"
 
     @property
     def sources(self) -> Path:

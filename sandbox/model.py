@@ -60,11 +60,30 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that one entry is in the audit log; it verifies offline (docs/audit-log.md).
+
+    ``entry`` is the canonical JSON that the log's Merkle tree holds at ``index``; ``salt`` and ``personal``
+    open its commitment (``None`` once the personal part was lawfully deleted); ``path`` is the inclusion
+    proof, from the leaf's sibling upwards; ``checkpoint`` the signed head; ``hash`` names the hash function.
+    """
+
+    hash: str
+    index: int
+    entry: str
+    salt: bytes | None
+    personal: str | None
+    path: tuple[bytes, ...]
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
-    """A decision that says no, with every reason at once."""
+    """A decision that says no, with every reason at once.  ``receipt`` proves that it is on record."""
 
     request: str
     reasons: tuple[Reason, ...]
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +153,8 @@ class Answer:
     ``table``: one Arrow column per ``columns`` entry, in order (Arrow names are positional ``c0 …``;
     the names to show are in ``columns``).  ``margins``: same shape, float64 half-widths of 95 %
     intervals, null where a value carries no noise or no interval is known.
-    ``guarantee``: what is promised and what is not, in words.  ``receipt``: audit log position.
+    ``guarantee``: what is promised and what is not, in words.  ``receipt``: audit log position, and
+    ``proof`` that the entry is there.
     """
 
     request: str
@@ -150,6 +170,7 @@ class Answer:
     notes: tuple[Words, ...] = ()
     receipt: int = -1
     timings: tuple[tuple[str, float], ...] = ()
+    proof: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
     parse -> resolve -> opinion -> authorize -> plan -> reserve -> execute -> protect -> release -> record
 
 Between stages only frozen values pass.  Every exit is recorded: an intent before data is touched, an outcome
-before an answer leaves, a refusal otherwise.  An unexpected error is a refusal.
+before an answer leaves, a refusal otherwise, and each leaves with its receipt.  An unexpected error is a refusal.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ def query(request: Request, context: Context) -> Answer | Refused:
     try:
         prepared = prepare(request, context, clock)  # parse ... plan: pure
         begun = begin(request, prepared, context, clock)  # intent and reservation: one commit
-        return run(request, prepared, begun, context, clock)  # outcome and kept answer: one commit
+        answer = run(request, prepared, begun, context, clock)  # outcome and kept answer: one commit
+        return record.proved(answer, context)  # nothing leaves without its receipt
     except Refusal as refusal:
-        return record.refused(request, context, refusal.reasons)
+        reasons = refusal.reasons
     except Exception:  # whatever it was: nothing leaves, and nothing of it is shown
-        return record.refused(request, context, (Reason(Code.INTERNAL),))
+        reasons = (Reason(Code.INTERNAL),)
+    clock.until_tick(context.clock_ms)
+    return record.refused(request, context, reasons)
 
 
 def explain(request: Request, context: Context) -> Explained | Refused:

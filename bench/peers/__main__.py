@@ -20,10 +20,10 @@ from typing import Any, Final
 import duckdb
 
 from bench.peers.adapters.protocol import Setting
-from bench.peers.catalogue import EXACT, OURS, PEERS, QUESTIONS, Peer, Question
+from bench.peers.catalogue import EXACT, OURS, PEERS, PURE, QUESTIONS, Peer, Question
 from bench.peers.data import files, home
 from bench.peers.install import python
-from bench.peers.judge import Line, Pair, Rows, behind, judged
+from bench.peers.judge import Line, Pair, Rows, behind, judged, nearest
 from bench.peers.tool import Tool
 
 PATIENCE_S: Final = 90.0
@@ -34,9 +34,9 @@ def main() -> None:
     """Install, ask, print."""
     asked = _arguments()
     setting = Setting(str(files()), rows=asked.rows, groups=8, rows_per_group=max(1, asked.rows // 2))
-    home()
-    chosen = [EXACT, *(p for p in PEERS if not asked.only or p.name in asked.only)]
-    places = {peer: sys.executable if peer is EXACT else python(peer) for peer in chosen}
+    home(OURS.grant), home(PURE.grant)
+    chosen = [EXACT, PURE, *(p for p in PEERS if not asked.only or p.name in asked.only)]
+    places = {peer: sys.executable if peer in (EXACT, PURE) else python(peer) for peer in chosen}
     load = os.getloadavg()
     print(f"load {load[0]:.1f} on {os.cpu_count()} cores; peers are told at most {asked.rows} rows a person")
     about: dict[str, Any] = {}
@@ -45,7 +45,7 @@ def main() -> None:
     notes: dict[str, str] = {}
     truth, units = _truth(setting)
     for peer, place in places.items():
-        if isinstance(place, str) and peer is not EXACT:
+        if isinstance(place, str) and peer not in (EXACT, PURE):
             lines += [Line(peer.title, question.name, "unsupported", place) for question in QUESTIONS]
             continue
         with Tool(peer, place, setting) as theirs, Tool(OURS, sys.executable, setting) as ours:
@@ -58,6 +58,8 @@ def main() -> None:
                 print(_text(line, question), flush=True)
             about[peer.title], about[OURS.title] = theirs.ready, ours.ready
     ahead = {q.name: _line(OURS, q, mine[q.name], truth, units, notes[q.name]) for q in QUESTIONS}
+    pure = {line.question: line for line in lines if line.tool == PURE.title}
+    best = {name: nearest((line, pure[name])) for name, line in ahead.items()}
     _report(lines, ahead)
     print(
         json.dumps(
@@ -69,7 +71,7 @@ def main() -> None:
                     "load": [load, os.getloadavg()],
                 },
                 "setting": {"rows": asked.rows, "epsilon": setting.epsilon, "delta": setting.delta},
-                "behind": behind([x for x in lines if x.tool != EXACT.title], ahead),
+                "behind": behind([x for x in lines if x.tool not in (EXACT.title, PURE.title)], best),
                 "about": about,
                 "ours": [asdict(line) for line in ahead.values()],
                 "lines": [asdict(line) for line in lines],

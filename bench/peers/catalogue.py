@@ -8,10 +8,11 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A tool.  ``name`` names its adapter and its requirements."""
+    """A tool.  ``name`` names its adapter and its requirements.  ``grant``: under which ours asks."""
 
     name: str
     title: str
+    grant: str = ""
 
 
 PEERS: Final = (
@@ -21,7 +22,9 @@ PEERS: Final = (
     Peer("pipelinedp", "PipelineDP"),
     Peer("tumult", "Tumult Analytics"),
 )
-OURS: Final = Peer("ours", "Data Sandbox")
+OURS: Final = Peer("ours", "Data Sandbox", "P-DP")
+PURE: Final = Peer("ours_pure", "Data Sandbox, ε", "P-PURE")
+"""Ours again, under a grant that spends epsilon as it stands (delta 0), as most peers do on one question."""
 EXACT: Final = Peer("duckdb_exact", "DuckDB, exact")
 """Neither private nor a peer: the floor of time, and the truth.  It runs in our own environment."""
 

@@ -38,9 +38,9 @@ def _members() -> Any:
     return pa.table({"person_id": np.arange(PERSONS), "band": band})
 
 
-def home() -> Home:
-    """The home with these files ingested; made when missing."""
-    place = CACHE / "home"
+def home(grant: str) -> Home:
+    """A home with these files ingested, for questions under one grant alone; made when missing."""
+    place = CACHE / "home" / grant
     if (place / "complete").exists():
         return open_home(place)
     shutil.rmtree(place, ignore_errors=True)

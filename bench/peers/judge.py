@@ -76,6 +76,12 @@ def judged(
     )
 
 
+def nearest(lines: Sequence[Line]) -> Line:
+    """The answered line with the smallest errors; the first if none is answered."""
+    answered = [line for line in lines if line.status == "answered"]
+    return min(answered or lines[:1], key=lambda line: line.errors)
+
+
 def behind(lines: Sequence[Line], ours: Mapping[str, Line]) -> list[str]:
     """Where an answering peer has a smaller error, or less time, than ours: ``tool/question/what``."""
     found = []

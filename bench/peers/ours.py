@@ -1,6 +1,6 @@
-"""``python -m bench.peers.ours SETTING``: Data Sandbox as one more tool, through its gateway.
+"""``python -m bench.peers.ours SETTING GRANT``: Data Sandbox as one more tool, through its gateway.
 
-One gateway over an empty store, warm as a service is.  A repetition spends a little more of epsilon than the
+A gateway over an empty store for each question, warm as a service is.  A repetition spends a little more of epsilon than the
 one before, for else the kept answer would come back, free; all spend less than the peers.  Of the setting
 only epsilon is read: bounds are found privately, and delta stands in the grant.
 """
@@ -8,6 +8,7 @@ only epsilon is read: bounds are found privately, and delta stands in the grant.
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
@@ -17,10 +18,9 @@ import sandbox
 from bench.peers.adapters.protocol import Setting, Unsupported, serve
 from bench.peers.data import home
 from sandbox.doors.asking import new_id
-from sandbox.gateway import open_gateway
+from sandbox.gateway import Gateway, open_gateway
 from sandbox.model import Person, Refused, Request
 
-GRANT: Final = "P-DP"
 STEP, MOST = Fraction(1, 2000), 40
 """How much more each repetition spends than the one before, and how many there may be of one question."""
 QUERIES: Final = {
@@ -45,18 +45,27 @@ REWRITTEN: Final = {
 class Ours:
     """A gateway with its workers, and how often each question was asked."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, grant: str) -> None:
+        self._grant = grant
         self.version = sandbox.__version__
         self.bounds = f"none on rows (found privately); amount 0 to {setting.amount:g}"
-        here = home()
-        for file in here.path.glob("store.db*"):
-            file.unlink()  # budgets and kept answers of earlier runs
-        self._gateway = open_gateway(replace(here, settings=replace(here.settings, release_clock_ms=0)))
+        here = home(grant)
+        self._home = replace(here, settings=replace(here.settings, release_clock_ms=0))
+        self._gateway = self._opened()
         self._epsilon = Fraction(setting.epsilon)
         self._asked: Counter[str] = Counter()
         self.notes: dict[str, str] = {}
 
+    def _opened(self) -> Gateway:
+        """A gateway over an empty store: without the budgets and kept answers of earlier questions."""
+        for file in self._home.path.glob("store.db*"):
+            file.unlink()
+        return open_gateway(self._home)
+
     def ask(self, question: str) -> list[tuple[Any, float]]:
+        if self._asked and not self._asked[question]:
+            self._gateway.close()
+            self._gateway = self._opened()
         epsilon = self._epsilon - (MOST - self._asked[question]) * STEP
         if epsilon > self._epsilon:
             raise ValueError(f"{question}: asked more than {MOST} times")
@@ -74,7 +83,7 @@ class Ours:
 
     def _rows(self, sql: str, epsilon: Fraction) -> list[tuple[Any, float]]:
         person, now = Person("bench", "operator", "bench"), dt.datetime.now(dt.UTC)
-        found = self._gateway.query(Request(new_id(), person, GRANT, sql, epsilon, now))
+        found = self._gateway.query(Request(new_id(), person, self._grant, sql, epsilon, now))
         if isinstance(found, Refused):
             raise Unsupported("; ".join(f"{r.code.id} {r.subject}" for r in found.reasons))
         columns = [column.to_pylist() for column in found.table.columns]
@@ -85,4 +94,4 @@ class Ours:
 
 
 if __name__ == "__main__":
-    serve(Ours)
+    serve(lambda setting: Ours(setting, sys.argv[2]))

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from bench.peers.adapters.protocol import Setting
-from bench.peers.catalogue import OURS, Peer
+from bench.peers.catalogue import Peer
 from bench.peers.data import CACHE
 
 ADAPTERS: Final = Path(__file__).parent / "adapters"
@@ -24,8 +24,8 @@ class Tool:
 
     def __init__(self, peer: Peer, python: Path | str, setting: Setting) -> None:
         self.ready: dict[str, Any] = {}
-        script = ["-m", "bench.peers.ours"] if peer == OURS else [str(ADAPTERS / f"{peer.name}.py")]
-        self._command = [str(python), *script, json.dumps(asdict(setting))]
+        script = ["-m", "bench.peers.ours"] if peer.grant else [str(ADAPTERS / f"{peer.name}.py")]
+        self._command = [str(python), *script, json.dumps(asdict(setting)), peer.grant]
         self._log = CACHE / f"{peer.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 

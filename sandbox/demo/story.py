@@ -26,8 +26,8 @@ from sandbox.doors.values import NONE, margins_of
 from sandbox.errors import Lang, Refusal
 from sandbox.home import Home
 from sandbox.model import Answer, Person, Refused, Request, Words
-from sandbox.store.audit import LogFilter
 from sandbox.store.freezes import Scope
+from sandbox.store.search import LogFilter
 
 AIR: Final = "G-FLIGHTS-DP"
 POWER: Final = "G-2025-022"

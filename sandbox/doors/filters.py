@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from sandbox.errors import Code, Refusal, refuse
-from sandbox.store.audit import MOST_ENTRIES, Event, LogFilter
+from sandbox.store.audit import Event
+from sandbox.store.search import MOST_ENTRIES, LogFilter
 
 TEXTS: Final = ("person", "organisation", "grant", "dataset", "decision", "code", "text")
 NAMES: Final = (*TEXTS, "kind", "since", "until", "after", "limit")

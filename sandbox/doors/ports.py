@@ -12,8 +12,8 @@ from sandbox.catalogue import Catalogue
 from sandbox.home import Home
 from sandbox.model import Answer, Balance, Explained, Person, Refused, Request
 from sandbox.policy.documents import Grant
-from sandbox.store.audit import LogFilter, Page
 from sandbox.store.freezes import Freeze, Scope
+from sandbox.store.search import LogFilter, Page
 
 
 class GrantView(Protocol):

@@ -15,8 +15,8 @@ from sandbox.errors import Reason
 from sandbox.model import Answer, AnswerColumn, Balance, Derivation, Explained, LogEntry, Price, Words
 from sandbox.policy.documents import DpGuard, Grant
 from sandbox.policy.parts import decimal
-from sandbox.store.audit import Page
 from sandbox.store.freezes import Freeze
+from sandbox.store.search import Page
 
 Json = Mapping[str, object]
 _PROBLEM: Final = "urn:data-sandbox:problem:"

@@ -12,6 +12,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.stages: list[tuple[str, float]] = []
+        self._begun = time.monotonic()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -21,6 +22,16 @@ class Clock:
             yield
         finally:
             self.stages.append((name, time.perf_counter() - start))
+
+    def until_tick(self, clock_ms: int) -> None:
+        """Wait for the next multiple of ``clock_ms`` since the query came; 0: do not wait.
+
+        How long a query ran depends on data, and so would the place and time of its entry in the log, which
+        others' entries surround: what is recorded after data were touched is recorded on the release clock.
+        """
+        if clock_ms:
+            tick = clock_ms / 1000
+            time.sleep(tick - (time.monotonic() - self._begun) % tick)
 
     @property
     def timings(self) -> tuple[tuple[str, float], ...]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
 
 from sandbox.context import Context
-from sandbox.errors import Code, Reason
+from sandbox.errors import Code, Reason, Refusal
 from sandbox.model import Answer, Explained, Refused, Request
 from sandbox.stages.clock import Clock
 from sandbox.stages.prepare import Prepared
 from sandbox.store.audit import Event
+from sandbox.store.log.transparency import TransparencyLog
 
 
 def intent(request: Request, context: Context, prepared: Prepared) -> int:
@@ -39,16 +41,30 @@ def answered(request: Request, context: Context, answer: Answer, clock: Clock) -
     return replace(answer, receipt=seq, timings=clock.timings)
 
 
+def proved(answer: Answer, context: Context) -> Answer:
+    """The answer with proof that its outcome is on record; refuses where there is none."""
+    return replace(answer, proof=context.store.proofs.receipt(answer.receipt))
+
+
+def proved_refusal(found: Refused, seq: int, proofs: TransparencyLog) -> Refused:
+    """A refusal with its receipt; where the log cannot give one, that is a reason more."""
+    try:
+        return replace(found, receipt=proofs.receipt(seq))
+    except Refusal as trouble:
+        return replace(found, reasons=found.reasons + trouble.reasons)
+
+
 def refused(request: Request, context: Context, reasons: tuple[Reason, ...]) -> Refused:
     """Whatever the reason: the codes, and what they name."""
     codes = tuple(dict.fromkeys(r.code.id for r in reasons))
     subjects = [r.subject for r in reasons]
-    _append(Event.REFUSAL, request, context, decision="refused", codes=codes, payload={"subjects": subjects})
+    payload: dict[str, object] = {"subjects": subjects}
+    seq = _append(Event.REFUSAL, request, context, decision="refused", codes=codes, payload=payload)
     if any(r.code is Code.OPINION for r in reasons):
         _append(
             Event.ALERT, request, context, decision="alarm", codes=codes, payload={"alarm": "second opinion"}
         )
-    return Refused(request.id, reasons)
+    return proved_refusal(Refused(request.id, reasons), seq, context.store.proofs)
 
 
 def explained(request: Request, context: Context, view: Explained) -> Explained:
@@ -69,7 +85,7 @@ def _append(
 ) -> int:
     return context.store.audit.append(
         kind,
-        time=context.now(),
+        time=_dated(request, context),
         request=request.id,
         person=request.person.name,
         organisation=request.person.organisation,
@@ -81,3 +97,12 @@ def _append(
         text=request.sql,
         payload=payload,
     )
+
+
+def _dated(request: Request, context: Context) -> dt.datetime:
+    """When an entry is made, in ticks of the release clock since the request came (see ``Clock``)."""
+    now = context.now()
+    if not context.clock_ms:
+        return now
+    tick = dt.timedelta(milliseconds=context.clock_ms)
+    return request.time + max((now - request.time) // tick, 0) * tick

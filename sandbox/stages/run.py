@@ -42,6 +42,7 @@ def run(request: Request, prepared: Prepared, begun: Begun, context: Context, cl
         with context.store.database.write():
             _settle(request, begun, context, tables)  # what was paid for is kept, though this answer is lost
         raise
+    clock.until_tick(context.clock_ms)
     with context.store.database.write():
         if _settle(request, begun, context, tables):
             return record.answered(request, context, answer, clock)

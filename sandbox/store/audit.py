@@ -3,6 +3,8 @@
 Invariants:
 - ``seq`` runs 0, 1, 2 … without a gap; it is given inside the transaction that writes the entry;
 - every entry carries its leaf hash and a salted commitment to its personal part (``seal``);
+- times never fall as ``seq`` grows: an entry made by a clock that jumped back bears the time of the entry
+  before it, and an alert says by how much the clock was behind;
 - nothing is updated or deleted; triggers of the schema are the second fence.
 """
 
@@ -12,32 +14,22 @@ import datetime as dt
 import json
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    FromClause,
-    Row,
-    Select,
-    and_,
-    exists,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, FromClause, Row, Select, bindparam, case, insert, select, update
 
 from sandbox.model import LogEntry
 from sandbox.store import seal
 from sandbox.store.canonical import canonical, printable
 from sandbox.store.database import Database, micros, moment
 from sandbox.store.ledger import whole
+from sandbox.store.log import identity
+from sandbox.store.log.hashing import SHA256, Hash
 from sandbox.store.schema import audit, audit_codes, audit_datasets, audit_personal, log_head
 
-MOST_ENTRIES: Final = 1000
-"""The longest page of the log."""
+JUMP: Final = 2_000_000
+"""Microseconds by which a clock may lag behind the log before that is an alarm: gateways differ a little."""
 
 
 class Event(StrEnum):
@@ -59,35 +51,7 @@ class Event(StrEnum):
     PURGE = "purge"
     START = "start"
     ALERT = "alert"
-
-
-@dataclass(frozen=True, slots=True)
-class LogFilter:
-    """Which entries to read; ``None`` asks nothing.
-
-    ``since`` is included, ``until`` is not; ``text`` is found anywhere in the query text, letter case
-    aside; ``after`` is the cursor of the page before; ``limit`` from 1 to ``MOST_ENTRIES``.
-    """
-
-    person: str | None = None
-    organisation: str | None = None
-    grant: str | None = None
-    dataset: str | None = None
-    decision: str | None = None
-    code: str | None = None
-    kind: Event | None = None
-    since: dt.datetime | None = None
-    until: dt.datetime | None = None
-    text: str | None = None
-    after: int | None = None
-    limit: int = 100
-
-
-class Page(NamedTuple):
-    """Entries, newest first, and the cursor of the next page (``None`` at the end)."""
-
-    entries: tuple[LogEntry, ...]
-    next: int | None
+    KEY = "key"
 
 
 class AuditLog:
@@ -95,6 +59,8 @@ class AuditLog:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._hash: Hash | None = None
+        self._lagging = False
 
     def append(
         self,
@@ -117,8 +83,9 @@ class AuditLog:
         ``payload`` may hold what canonical JSON can (no floats).  Raises ``ValueError`` for an unknown
         kind, a float, a negative ``nano``, a time without a zone.
         """
+        told_at = micros(time)
         row = {
-            "time": micros(time),
+            "time": told_at,
             "kind": Event(kind).value,
             "request": printable(request),
             "organisation": printable(organisation),
@@ -130,55 +97,70 @@ class AuditLog:
         }
         told = {"person": printable(person), "text": printable(text), "payload": canonical(payload or {})}
         with self._database.write() as connection:
-            return _write(connection, row, told)
-
-    def entries(self, filters: LogFilter) -> Page:
-        """Entries that meet every filter.  Raises ``ValueError`` for a page length out of range."""
-        if not 1 <= filters.limit <= MOST_ENTRIES:
-            raise ValueError(f"a page has 1 to {MOST_ENTRIES} entries")
-        statement = _rows(_source(filters)).where(*_rules(filters)).order_by(_place(filters).desc())
-        with self._database.read() as connection:
-            rows = connection.execute(statement.limit(filters.limit + 1)).all()
-        page = tuple(_entry(row) for row in rows[: filters.limit])
-        return Page(page, page[-1].seq if len(rows) > filters.limit else None)
+            seq, late = self._write(connection, row, told)
+            if late > JUMP and not self._lagging:
+                alarm = {"alarm": "clock", "behind_us": late}
+                about = {**dict.fromkeys(row, ""), "kind": Event.ALERT.value, "nano": 0, "decision": "alarm"}
+                about |= {"time": told_at, "datasets": "[]", "codes": "[]"}
+                self._write(connection, about, {"person": "", "text": "", "payload": canonical(alarm)})
+            self._lagging = late > JUMP
+            return seq
 
     def entry(self, seq: int) -> LogEntry | None:
         """The entry of this number, or ``None``."""
         row = self._row(seq)
-        return None if row is None else _entry(row)
+        return None if row is None else entry_of(row)
 
     def sealed(self, seq: int) -> seal.Sealed | None:
         """The entry of this number in the form that is hashed, or ``None``."""
         row = self._row(seq)
-        return None if row is None else seal.rebuilt(row)
+        if row is None:
+            return None
+        with self._database.read() as connection:
+            return seal.rebuilt(row, self.hash(connection))
+
+    def hash(self, connection: Connection) -> Hash:
+        """The function that this log is hashed with; SHA-256 until it has an identity."""
+        if self._hash is None:
+            begun = identity.begun(connection)
+            if begun is None:
+                return SHA256
+            self._hash = begun.hash
+        return self._hash
 
     def size(self) -> int:
         """How many entries the log has."""
         with self._database.read() as connection:
             return int(connection.execute(select(log_head.c.size)).scalar_one())
 
-    def missing_outcomes(self, start: int = 0) -> tuple[LogEntry, ...]:
-        """Intents from ``seq`` ``start`` on, oldest first, whose end was never written.
-
-        An intent ends with an outcome or refusal of the same request before that request's next intent.
-        """
-        end, other = audit.alias("end"), audit.alias("other")
-        later = and_(other.c.request == audit.c.request, other.c.seq > audit.c.seq, other.c.seq < end.c.seq)
-        retried = exists().where(later, other.c.kind == Event.INTENT.value).correlate(audit, end)
-        after = and_(end.c.request == audit.c.request, end.c.seq > audit.c.seq)
-        endings = (Event.OUTCOME.value, Event.REFUSAL.value)
-        ended = exists().where(after, end.c.kind.in_(endings), ~retried)
-        mine = (audit.c.kind == Event.INTENT.value, audit.c.seq >= start, ~ended)
-        with self._database.read() as connection:
-            rows = connection.execute(_rows(audit).where(*mine).order_by(audit.c.seq))
-            return tuple(_entry(row) for row in rows)
-
     def _row(self, seq: int) -> Row[Any] | None:
         with self._database.read() as connection:
-            return connection.execute(_rows(audit).where(audit.c.seq == seq)).first()
+            return connection.execute(rows(audit).where(audit.c.seq == seq)).first()
+
+    def _write(
+        self, connection: Connection, row: Mapping[str, Any], told: Mapping[str, str]
+    ) -> tuple[int, int]:
+        """Write one entry; its ``seq``, and by how many microseconds its clock was behind the log."""
+        grown = connection.execute(_GROWN, {"now": row["time"]}).one()
+        seq, hash = int(grown.size) - 1, self.hash(connection)
+        salt = secrets.token_bytes(32)
+        commitment = seal.commit(salt, seal.opening(told), hash)
+        facts = {**row, "seq": seq, "time": int(grown.time), "commitment": commitment}
+        connection.execute(_ENTRY, {**facts, "leaf": hash.leaf(seal.data(facts))})
+        connection.execute(_TOLD, {"seq": seq, "salt": salt, **told})
+        for statement, name, words in _LINKS:
+            links = [{name: word, "seq": seq} for word in json.loads(row[words])]
+            if links:
+                connection.execute(statement, links)
+        return seq, int(grown.time) - row["time"]
 
 
-_GROWN: Final = update(log_head).values(size=log_head.c.size + 1).returning(log_head.c.size)
+_NOW: Final = bindparam("now", type_=log_head.c.time.type)
+_GROWN: Final = (
+    update(log_head)
+    .values(size=log_head.c.size + 1, time=case((log_head.c.time > _NOW, log_head.c.time), else_=_NOW))
+    .returning(log_head.c.size, log_head.c.time)
+)
 _ENTRY, _TOLD = insert(audit), insert(audit_personal)
 _LINKS: Final = (
     (insert(audit_datasets), "dataset", "datasets"),
@@ -187,74 +169,21 @@ _LINKS: Final = (
 """Statements are built once: building one costs as much as running it."""
 
 
-def _write(connection: Connection, row: Mapping[str, Any], told: Mapping[str, str]) -> int:
-    seq = int(connection.execute(_GROWN).scalar_one()) - 1
-    salt = secrets.token_bytes(32)
-    commitment = seal.commit(salt, seal.opening(told))
-    facts = {**row, "seq": seq, "commitment": commitment}
-    connection.execute(_ENTRY, {**facts, "leaf": seal.leaf_hash(seal.data(facts))})
-    connection.execute(_TOLD, {"seq": seq, "salt": salt, **told})
-    for statement, name, words in _LINKS:
-        links = [{name: word, "seq": seq} for word in json.loads(row[words])]
-        if links:
-            connection.execute(statement, links)
-    return seq
-
-
 def _words(words: Iterable[str]) -> str:
     """Canonical JSON list, each word once, in order: what is shown is what can be searched."""
     return canonical(list(dict.fromkeys(printable(word) for word in words)))
 
 
-def _source(filters: LogFilter) -> FromClause:
-    """The log, joined to the side tables that the filters search."""
-    source: FromClause = audit
-    if filters.dataset is not None:
-        source = source.join(audit_datasets, audit_datasets.c.seq == audit.c.seq)
-    if filters.code is not None:
-        source = source.join(audit_codes, audit_codes.c.seq == audit.c.seq)
-    return source
-
-
-def _place(filters: LogFilter) -> ColumnElement[int]:
-    """``seq`` in the table whose index drives the search: ordered by another's, SQLite would sort it all."""
-    if filters.dataset is not None:
-        return audit_datasets.c.seq
-    if filters.code is not None:
-        return audit_codes.c.seq
-    return audit.c.seq if filters.person is None else audit_personal.c.seq
-
-
-def _rows(source: FromClause) -> Select[Any]:
+def rows(source: FromClause) -> Select[Any]:
+    """Whole entries of ``source``, which holds ``audit``; what was lawfully deleted reads as NULL."""
     told = (audit_personal.c.salt, audit_personal.c.person, audit_personal.c.text, audit_personal.c.payload)
     return select(audit, *told).select_from(
         source.outerjoin(audit_personal, audit_personal.c.seq == audit.c.seq)
     )
 
 
-def _rules(filters: LogFilter) -> list[ColumnElement[bool]]:
-    equal = (
-        (audit_personal.c.person, filters.person),
-        (audit.c.organisation, filters.organisation),
-        (audit.c.grant_id, filters.grant),
-        (audit_datasets.c.dataset, filters.dataset),
-        (audit.c.decision, filters.decision),
-        (audit_codes.c.code, filters.code),
-        (audit.c.kind, None if filters.kind is None else filters.kind.value),
-    )
-    rules: list[ColumnElement[bool]] = [column == value for column, value in equal if value is not None]
-    if filters.since is not None:
-        rules.append(audit.c.time >= micros(filters.since))
-    if filters.until is not None:
-        rules.append(audit.c.time < micros(filters.until))
-    if filters.text is not None:
-        rules.append(audit_personal.c.text.icontains(filters.text, autoescape=True))
-    if filters.after is not None:
-        rules.append(_place(filters) < filters.after)
-    return rules
-
-
-def _entry(row: Row[Any]) -> LogEntry:
+def entry_of(row: Row[Any]) -> LogEntry:
+    """The entry in a row of ``rows``."""
     return LogEntry(
         seq=row.seq,
         time=moment(row.time),

@@ -1,82 +1,63 @@
-"""One store file and its transactions.
+"""The store and its transactions, over one SQLite file or one PostgreSQL database.
 
 Invariants:
-- a write is one short transaction that takes the write lock at its first statement (``BEGIN IMMEDIATE``)
-  and is on disk when ``write()`` returns (WAL with ``synchronous=FULL``), or has left no trace;
-- within one thread, ``write()`` inside ``write()`` joins the outer transaction as a savepoint, so that
-  several records become durable together, by one flush;
-- any number of threads and processes may use the same file;
+- a write is one short transaction that waits its turn among the writers of all processes before it reads
+  anything, and is on disk when ``write()`` returns, or has left no trace;
+- writes of several threads share a transaction and its flush (``group``), yet stand or fall each alone;
+- within one thread, ``write()`` inside ``write()`` joins the outer one as a savepoint, so that several records
+  become durable together;
+- any number of threads and processes may use the same store;
 - trouble of the store is one refusal (``Code.STORE``) with a constant word; no path, SQL or value in it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import (
-    Connection,
-    Engine,
-    Table,
-    TextClause,
-    create_engine,
-    event,
-    insert,
-    inspect,
-    select,
-    text,
-)
-from sqlalchemy.engine import URL
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import Connection, Engine, Table, TextClause, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from sandbox.errors import Code, Refusal, refuse
-from sandbox.store.schema import FENCES, VERSION, log_head, metadata, schema_version
+from sandbox.store import migrate, postgres, sqlite
+from sandbox.store.group import Group, NotDurable
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
-
-_TROUBLE: Final = {
-    "BUSY": "locked",
-    "LOCKED": "locked",
-    "CORRUPT": "damaged",
-    "NOTADB": "damaged",
-    "FULL": "disk full",
-    "IOERR": "disk error",
-    "READONLY": "not writable",
-    "CANTOPEN": "not writable",
-}
-"""SQLite's primary result codes in our words."""
 
 _opening = threading.Lock()
 """Creating a file closes a descriptor on it, which would drop the POSIX locks of another thread's store."""
 
 
 class Database:
-    """The store at ``path``, created private to its owner (mode 0600) if there is none.
+    """The store at ``place``: a file's path, or a database's ``postgresql://`` URL.  Made if there is none.
 
-    ``patience`` is how many seconds to wait for another process's write lock.  Raises ``Refusal`` with
-    ``Code.STORE`` if the file is no store, is of another schema version, or cannot be written.
+    ``patience`` is how many seconds to wait for another process's turn to write.  Raises ``Refusal`` with
+    ``Code.STORE`` if it is no store, is of a newer schema, cannot be reached or cannot be written.
     """
 
-    def __init__(self, path: Path, patience: float = 30.0) -> None:
-        self._engine = _engine(path, patience)
-        self._writer = self._engine.execution_options(writing=True)
-        self._queue = threading.Lock()
+    def __init__(self, place: Path | str, patience: float = 30.0) -> None:
         self._local = threading.local()
         with _opening, _named_trouble():
-            _make_private(path)
+            self._engine = _engine(place, patience)
+            self._reader = self._engine
+            writer = self._engine.execution_options(writing=True)
+            if self._engine.dialect.name == "postgresql":
+                self._reader = self._engine.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+                writer = writer.execution_options(isolation_level="READ COMMITTED")
+            self._group = Group(writer)
             try:
-                self._prepare()
-            except Exception:
+                with self.write() as connection:
+                    migrate.upgrade(connection)
+            except BaseException:
                 self.close()
                 raise
 
@@ -93,7 +74,7 @@ class Database:
                 with _savepoint(outer):
                     yield outer
                 return
-            with self._queue, self._writer.begin() as connection:
+            with self._group.part() as connection:
                 self._local.connection = connection
                 try:
                     yield connection
@@ -108,23 +89,8 @@ class Database:
             if outer is not None:
                 yield outer
                 return
-            with self._engine.begin() as connection:
+            with self._reader.begin() as connection:
                 yield connection
-
-    def _prepare(self) -> None:
-        with self._engine.connect() as connection:
-            driver = connection.connection.driver_connection
-            assert driver is not None
-            driver.execute("PRAGMA journal_mode = WAL")
-        with self.write() as connection:
-            if not inspect(connection).has_table(schema_version.name):
-                metadata.create_all(connection)
-                for fence in FENCES:
-                    connection.exec_driver_sql(fence)
-                connection.execute(insert(schema_version).values(version=VERSION))
-                connection.execute(insert(log_head).values(id=0, size=0))
-            if connection.execute(select(schema_version.c.version)).scalars().all() != [VERSION]:
-                raise refuse(Code.STORE, "its schema is of another version of this program")
 
 
 @contextmanager
@@ -167,47 +133,24 @@ def moment(stored: int) -> dt.datetime:
     return _EPOCH + stored * _MICROSECOND
 
 
-def _engine(path: Path, patience: float) -> Engine:
-    """The engine; ``hide_parameters`` keeps query texts and hashes out of exceptions."""
-    url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": patience}, max_overflow=-1)
-    event.listen(engine, "connect", _on_connect)
-    event.listen(engine, "begin", _on_begin)
-    return engine
-
-
-def _on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    assert isinstance(connection, sqlite3.Connection)
-    connection.isolation_level = None  # transactions are begun by _on_begin, never by the driver's guess
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-def _on_begin(connection: Connection) -> None:
-    writing = connection.get_execution_options().get("writing", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-
-def _make_private(path: Path) -> None:
-    """Create the file for its owner alone, or narrow an existing one; SQLite gives -wal and -shm the same."""
-    try:
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        path.chmod(0o600)
-    except OSError:
-        raise refuse(Code.STORE, "not writable") from None
+def _engine(place: Path | str, patience: float) -> Engine:
+    if isinstance(place, str) and place.startswith(postgres.SCHEME):
+        return postgres.engine(place, patience)
+    return sqlite.engine(Path(place), patience)
 
 
 @contextmanager
 def _named_trouble() -> Iterator[None]:
     try:
         yield
+    except NotDurable as lost:
+        raise _trouble(lost.__cause__) from lost
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise _trouble(error) from error
 
 
-def _trouble(error: Exception) -> Refusal:
-    """The refusal for what SQLite reports, such as ``SQLITE_IOERR_FSYNC``."""
-    name = str(getattr(getattr(error, "orig", error), "sqlite_errorname", ""))
-    primary = name.removeprefix("SQLITE_").partition("_")[0]
-    return refuse(Code.STORE, _TROUBLE.get(primary, "failed"))
+def _trouble(error: BaseException | None) -> Refusal:
+    """The refusal for what the driver reports."""
+    origin = getattr(error, "orig", None) or error
+    found = None if origin is None else sqlite.word(origin) or postgres.word(origin)
+    return refuse(Code.STORE, found or "failed")

@@ -1,12 +1,10 @@
-"""The tables of the store, the same for SQLite and PostgreSQL, and the fences around the log.
+"""The tables of the store, the same for SQLite and PostgreSQL; `migrations` makes them, `fences` guards them.
 
 Conventions: times are whole microseconds since 1970 UTC; amounts are whole ledger units (nano: 1e-9 of
 rho or epsilon; atto: 1e-18 of delta); nothing is ever a float.  Names avoid SQL's reserved words.
 """
 
 from __future__ import annotations
-
-from typing import Final
 
 from sqlalchemy import (
     BigInteger,
@@ -21,15 +19,10 @@ from sqlalchemy import (
     Text,
 )
 
-VERSION = 1
-"""The schema that this program reads and writes; a store of another version is refused."""
-
 metadata = MetaData()
 
 ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
 """A 64-bit key; in SQLite only the word INTEGER makes it the row's own address."""
-
-schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
 
 ledger_accounts = Table(
     "ledger_accounts",
@@ -88,8 +81,28 @@ log_head = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("size", BigInteger, nullable=False),
+    Column("time", BigInteger, nullable=False, server_default="0"),
 )
-"""One row: how many entries the log has.  Its row lock puts the writers of all gateways in a line."""
+"""One row: how many entries the log has, and the time of the last, which the next does not precede.
+
+Its row lock puts the writers of all gateways in a line."""
+
+log_identity = Table(
+    "log_identity",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("origin", String, nullable=False),
+    Column("hash", String, nullable=False),
+)
+"""At most one row: the log's name in its checkpoints, and the hash function that it was begun with."""
+
+documents_in_force = Table(
+    "documents_in_force",
+    metadata,
+    Column("document", String, primary_key=True),
+    Column("hash", String, nullable=False),
+)
+"""The policy documents (``kind id``) last seen by any gateway: what differs is a change to be logged."""
 
 audit = Table(
     "audit",
@@ -112,6 +125,7 @@ audit = Table(
     Index("audit_by_organisation", "organisation", "seq"),
     Index("audit_by_grant", "grant_id", "seq"),
     Index("audit_by_decision", "decision", "seq"),
+    Index("audit_by_nano", "nano", "seq"),
 )
 
 audit_personal = Table(
@@ -139,6 +153,33 @@ audit_codes = Table(
     Column("code", String, primary_key=True),
     Column("seq", ROW_ID, ForeignKey("audit.seq"), primary_key=True),
 )
+
+audit_spans = Table(
+    "audit_spans",
+    metadata,
+    Column("block", ROW_ID, primary_key=True, autoincrement=False),
+    Column("least_time", BigInteger, nullable=False),
+    Column("most_time", BigInteger, nullable=False),
+)
+"""The times within each full block of entries: clocks jump, so that ``time`` need not grow with ``seq``."""
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+"""How far each follower of the log has come: entries below ``position`` are done."""
+
+log_views = Table(
+    "log_views",
+    metadata,
+    Column("owner", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("filters", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+)
+"""Saved filters of the log (JSON); ``owner`` is a person, or empty where the bureau shares the view."""
 
 people = Table(
     "people",
@@ -174,27 +215,3 @@ freezes = Table(
     Column("lifted_by", String),
     Column("lifted_at", BigInteger),
 )
-
-
-_LOG: Final = ("audit", "audit_datasets", "audit_codes")
-
-
-def _fence(table: str, name: str, rule: str) -> str:
-    """A trigger that aborts what ``rule`` describes."""
-    body = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-    return f"CREATE TRIGGER {table}_{name} BEFORE {rule} {body}"
-
-
-FENCES: Final = (
-    *(_fence(table, "no_update", f"UPDATE ON {table}") for table in (*_LOG, "audit_personal", "answers")),
-    *(_fence(table, "no_delete", f"DELETE ON {table}") for table in _LOG),
-    _fence(
-        "audit", "gapless", "INSERT ON audit WHEN NEW.seq <> (SELECT coalesce(max(seq), -1) + 1 FROM audit)"
-    ),
-)
-"""SQLite's second fence, behind code that never tries.
-
-Answers may be deleted, because retention by policy must be able to, and a purge loses no more than the right
-to repeat an answer for free; they may never be changed.  Of the log only the personal part may be deleted
-(its commitment stays).  ``REPLACE`` skips triggers on DELETE: hence the fence on INSERT.
-"""

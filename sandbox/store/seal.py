@@ -1,15 +1,14 @@
 """The form in which the audit log's Merkle tree holds an entry (pure).
 
 Invariants:
-- ``leaf`` = SHA-256(0x00 || canonical JSON of the entry) (RFC 6962, 2.1);
+- ``leaf`` = H(0x00 || canonical JSON of the entry) (RFC 6962, 2.1), H being the log's hash function;
 - who asked, the text and the payload may be personal data: the hashed entry holds only the commitment
-  SHA-256(salt || canonical JSON of the three), so a lawful deletion leaves the log verifiable;
+  H(salt || canonical JSON of the three), so a lawful deletion leaves the log verifiable;
 - the hashed form is always rebuilt from the columns that people read: there is no second copy to differ.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from sqlalchemy import Row
 
 from sandbox.store.canonical import canonical
 from sandbox.store.database import moment
+from sandbox.store.log.hashing import Hash
 
 FORMAT: Final = 1
 """Version of the hashed form, part of it."""
@@ -38,25 +38,21 @@ class Sealed:
     commitment: str
     salt: bytes | None
     opening: bytes | None
+    hash: Hash
 
     @property
     def intact(self) -> bool:
         """Whether what is stored is what was sealed."""
-        if self.leaf != leaf_hash(self.data):
+        if self.leaf != self.hash.leaf(self.data):
             return False
         if self.salt is None or self.opening is None:
             return True
-        return self.commitment == commit(self.salt, self.opening)
+        return self.commitment == commit(self.salt, self.opening, self.hash)
 
 
-def leaf_hash(entry: bytes) -> bytes:
-    """The Merkle tree leaf hash of one entry (RFC 6962, 2.1)."""
-    return hashlib.sha256(b"\x00" + entry).digest()
-
-
-def commit(salt: bytes, personal: bytes) -> str:
+def commit(salt: bytes, personal: bytes, hash: Hash) -> str:
     """The salted commitment to an entry's personal part, in hexadecimal."""
-    return hashlib.sha256(salt + personal).hexdigest()
+    return hash.digest(salt + personal).hex()
 
 
 def data(row: Mapping[str, Any]) -> bytes:
@@ -74,8 +70,8 @@ def opening(told: Mapping[str, Any]) -> bytes:
     return canonical({name: told[name] for name in ("person", "text", "payload")}).encode()
 
 
-def rebuilt(row: Row[Any]) -> Sealed:
-    """The sealed form of a stored row."""
+def rebuilt(row: Row[Any], hash: Hash) -> Sealed:
+    """The sealed form of a stored row.  Raises ``ValueError`` for columns that no entry could have."""
     facts = dict(row._mapping)
     personal = None if row.salt is None else opening(facts)
-    return Sealed(row.seq, data(facts), row.leaf, row.commitment, row.salt, personal)
+    return Sealed(row.seq, data(facts), row.leaf, row.commitment, row.salt, personal, hash)

@@ -14,7 +14,7 @@ import pytest
 from bench.peers.adapters import protocol
 from bench.peers.catalogue import PEERS, QUESTIONS, Peer, Question
 from bench.peers.install import REQUIREMENTS
-from bench.peers.judge import Line, Pair, behind, error, judged
+from bench.peers.judge import Line, Pair, behind, error, judged, nearest
 from bench.peers.ours import QUERIES
 from bench.peers.tool import ADAPTERS, Tool
 
@@ -79,6 +79,14 @@ def test_an_answer_to_another_question_is_called_wrong() -> None:
 )
 def test_behind_names_what_a_peer_does_better(theirs: Line, mine: Line, expected: list[str]) -> None:
     assert behind([theirs], {"q": mine}) == expected
+
+
+def test_peers_are_held_against_the_nearer_of_our_two_grants() -> None:
+    wide, near = Line("o", "q", "answered", errors=(0.2,)), Line("o", "q", "answered", errors=(0.1,))
+    refused = Line("o", "q", "unsupported")
+    assert nearest((wide, near)) == near
+    assert nearest((wide, refused)) == wide
+    assert nearest((refused, refused)) == refused
 
 
 def test_every_peer_has_an_adapter_and_pins() -> None:

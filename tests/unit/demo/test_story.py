@@ -11,7 +11,8 @@ from sandbox.demo.cast import BUREAU
 from sandbox.demo.story import run
 from sandbox.gateway import open_gateway
 from sandbox.home import create_home, open_home
-from sandbox.store.audit import Event, LogFilter
+from sandbox.store.audit import Event
+from sandbox.store.search import LogFilter
 
 
 def told(path: Path) -> str:

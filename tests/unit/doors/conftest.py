@@ -34,9 +34,10 @@ from sandbox.policy.documents import Grant
 from sandbox.policy.effective import effective
 from sandbox.policy.load import load
 from sandbox.store.accounts import Accounts
-from sandbox.store.audit import AuditLog, Event, LogFilter, Page
+from sandbox.store.audit import AuditLog, Event
 from sandbox.store.database import Database
 from sandbox.store.freezes import Freeze, Freezes, Scope
+from sandbox.store.search import LogFilter, LogSearch, Page
 
 NOW = dt.datetime(2026, 3, 4, 22, 0, 0, tzinfo=dt.UTC)
 SECRET = "value-that-must-not-leave"
@@ -86,6 +87,7 @@ class SimpleGateway:
 
     def __init__(self, database: Database) -> None:
         self._log = AuditLog(database)
+        self._search = LogSearch(database)
         self._freezes = Freezes(database)
         self.asked: list[Request] = []
         self.filters: list[LogFilter] = []
@@ -126,7 +128,7 @@ class SimpleGateway:
             Event.REFUSAL, time=NOW, request="r0", person=person.name, decision="refused", codes=["DS-202"],
             nano=1200, text="SELECT  1\n" + "x" * 200, payload={"a": 1},
         )  # fmt: skip
-        return self._log.entries(filter)
+        return self._search.entries(filter)
 
     def freeze(self, person: Person, scope: Scope, target: str, reason: str) -> Freeze:
         if person.role != "bureau":

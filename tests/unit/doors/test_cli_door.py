@@ -19,8 +19,8 @@ from sandbox.demo import province
 from sandbox.doors import cli
 from sandbox.doors.cli import app
 from sandbox.home import open_home
-from sandbox.store.audit import AuditLog, LogFilter
 from sandbox.store.database import Database
+from sandbox.store.search import LogFilter, LogSearch
 from tests.unit.doors.conftest import POLICIES, SECRET, SimpleGateway
 
 COUNT = "SELECT age_band, COUNT(*) AS n FROM person GROUP BY age_band"
@@ -67,7 +67,7 @@ def home(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _log(home: Path) -> tuple[Any, ...]:
     database = Database(open_home(home).store)
     try:
-        return AuditLog(database).entries(LogFilter(limit=1000)).entries
+        return LogSearch(database).entries(LogFilter(limit=1000)).entries
     finally:
         database.close()
 

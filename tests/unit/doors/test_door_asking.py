@@ -10,7 +10,8 @@ from sandbox.doors.asking import read_body
 from sandbox.doors.filters import NAMES, log_filter
 from sandbox.errors import Code, Refusal
 from sandbox.model import Person, Within
-from sandbox.store.audit import Event, LogFilter
+from sandbox.store.audit import Event
+from sandbox.store.search import LogFilter
 from tests.unit.doors.conftest import NOW
 
 LI, WANG = Person("li", "analyst", "a"), Person("wang", "analyst", "a")

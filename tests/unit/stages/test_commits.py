@@ -20,8 +20,9 @@ from sandbox.engine.interface import Engine, EngineFailure
 from sandbox.gateway import Gateway
 from sandbox.home import Home
 from sandbox.model import Answer, Refused, Request
-from sandbox.store.audit import Event, LogFilter
+from sandbox.store.audit import Event
 from sandbox.store.ledger import State
+from sandbox.store.search import LogFilter
 from tests.unit.stages.conftest import COUNTED, EXACT, answered, codes, context_of, grant, request
 
 TWICE = "SELECT COUNT(*) AS n FROM visit WHERE fee > (SELECT AVG(fee) FROM visit)"
@@ -57,7 +58,7 @@ def on_disk(home: Home, sql: str) -> list[Any]:
 
 
 def log(gateway: Gateway) -> list[str]:
-    entries = gateway.store.audit.entries(LogFilter(limit=1000)).entries
+    entries = gateway.store.search.entries(LogFilter(limit=1000)).entries
     return [entry.kind for entry in reversed(entries)]
 
 
@@ -131,7 +132,7 @@ def test_a_crash_while_running_leaves_the_cost_spent_and_a_missing_outcome(
     with pytest.raises(Crash):
         pipeline.query(asked, watched(context_of(gateway, "G-DP"), crash))
     assert log(gateway) == ["intent"] and state(gateway, asked) is State.TOUCHED
-    assert [entry.request for entry in gateway.store.audit.missing_outcomes()] == [asked.id]
+    assert [entry.request for entry in gateway.store.search.missing_outcomes()] == [asked.id]
     once = spent(gateway)
     answered(gateway.query(request("G-DP", COUNTED)))  # paid for again: the draw was lost, and nobody saw it
     assert spent(gateway) == {account: 2 * amount for account, amount in once.items()}

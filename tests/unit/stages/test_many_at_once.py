@@ -10,7 +10,7 @@ from fractions import Fraction
 from sandbox.gateway import Gateway
 from sandbox.home import Home
 from sandbox.model import Answer, Request
-from sandbox.store.audit import LogFilter
+from sandbox.store.search import LogFilter
 from tests.unit.stages.conftest import COUNTED, answered, codes, grant, request
 
 KINDS = "SELECT kind, COUNT(*) AS n, SUM(fee) AS s FROM visit GROUP BY kind ORDER BY kind"
@@ -65,8 +65,8 @@ def _draws_agree(gateway: Gateway, asked: list[Request], of: Mapping[str, object
 
 
 def _log_is_whole(gateway: Gateway, asked: list[Request]) -> None:
-    entries = gateway.store.audit.entries(LogFilter(limit=1000)).entries
+    entries = gateway.store.search.entries(LogFilter(limit=1000)).entries
     assert sorted(entry.seq for entry in entries) == list(range(len(entries)))
-    assert not gateway.store.audit.missing_outcomes()
+    assert not gateway.store.search.missing_outcomes()
     ends = Counter(entry.request for entry in entries if entry.kind in ("outcome", "refusal"))
     assert ends == {one.id: 1 for one in asked}
