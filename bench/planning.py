@@ -35,6 +35,7 @@ from sandbox.store.audit import AuditLog
 from sandbox.store.database import Database
 from sandbox.store.freezes import Freezes
 from sandbox.store.ledger import Ledger
+from sandbox.store.log.transparency import TransparencyLog
 from sandbox.store.search import LogSearch
 
 HERE: Final = Path(__file__).parent / "tpch"
@@ -56,7 +57,7 @@ def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 15
     found, refused = [], []
     with TemporaryDirectory() as folder, Twin(timeout_s=20) as twin:
-        context = _context(Database(Path(folder) / "store.db"), twin)
+        context = _context(Path(folder), twin)
         print(f"{'query':8} {'characters':>10}" + "".join(f"{kind:>12} {'CPU':>8}" for kind in KINDS))
         for file in sorted((HERE / "queries").glob("*.sql")):
             text = file.read_text("utf-8").strip().rstrip(";")
@@ -73,8 +74,10 @@ def main() -> None:
     print(json.dumps({"longest": asdict(longest), "median_cpu": middle, "refused": refused}))
 
 
-def _context(database: Database, twin: Twin) -> Context:
+def _context(folder: Path, twin: Twin) -> Context:
     """The grant's context over no snapshot: planning needs none."""
+    database = Database(folder / "store.db")
+    audit = AuditLog(database)
     documents = load([HERE / "policies" / "customer"])
     (grant,), datasets = documents.grants, documents.datasets
     return Context(
@@ -90,8 +93,9 @@ def _context(database: Database, twin: Twin) -> Context:
             database,
             Ledger(database),
             Answers(database),
-            AuditLog(database),
+            audit,
             LogSearch(database),
+            TransparencyLog(database, audit, folder),
             Freezes(database),
         ),
         now=utc_now,

@@ -354,6 +354,22 @@ class Code(Enum):
         "ask the owner",
         "请联系数源单位",
     )
+    BUDGET_APPROVAL = Meaning(
+        503,
+        402,
+        "a raised total awaits approval, and what is in force does not cover this: {subject}",
+        "上调的总额尚待批准，现行额度不足：{subject}",
+        "ask the bureau to approve it: `sandbox budget approve`",
+        "请主管部门批准：sandbox budget approve",
+    )
+    UNFINISHED = Meaning(
+        504,
+        409,
+        "this request was begun before, and its end is not on record: {subject}",
+        "该请求此前已开始，但没有结束记录：{subject}",
+        "ask again in a moment; if it was cut off, its charge stands: ask under a new key",
+        "请稍后重试；若其已中断，费用不退，请使用新的键重新提交",
+    )
     # 6xx documents and data
     DOCUMENT = Meaning(
         601, 400, "a policy document is not valid: {subject}", "政策文件无效：{subject}", "{hint}", "{hint}"
@@ -401,6 +417,30 @@ class Code(Enum):
         "查询超出资源限制",
         "simplify it; the charge stands if data was touched",
         "请简化查询；若已触及数据则不退还预算",
+    )
+    BUSY = Meaning(
+        703,
+        429,
+        "too many queries are waiting under this grant: {subject}",
+        "该授权下排队的查询过多：{subject}",
+        "ask again in a little while; nothing was spent",
+        "请稍后重试；未消耗预算",
+    )
+    CANCELLED = Meaning(
+        704,
+        409,
+        "the query was cancelled: {subject}",
+        "查询已被取消：{subject}",
+        "ask again if you still want it; what was spent before the stop stays spent",
+        "如仍需要请重新提交；取消前已消耗的预算不退还",
+    )
+    CLOSING = Meaning(
+        705,
+        503,
+        "the service is shutting down",
+        "服务正在关闭",
+        "ask again once it is back",
+        "请待服务恢复后重试",
     )
     # 8xx doors
     WHO = Meaning(

@@ -9,34 +9,39 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
 from sandbox import pipeline
+from sandbox.admission import Admission, Stoppable, Turn
 from sandbox.catalogue import Catalogue, Column, Table
 from sandbox.context import Context, Store
 from sandbox.engine.duckdb_engine import DuckDBEngine
 from sandbox.engine.twin import Twin
-from sandbox.errors import Code, Refusal, refuse
+from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.home import Home, Worker
 from sandbox.model import Answer, Balance, Explained, Person, Refused, Request
-from sandbox.policy.documents import Budget, Dataset, Documents, DpGuard, Grant
+from sandbox.policy.documents import Dataset, Documents, DpGuard, Grant
 from sandbox.policy.effective import effective
 from sandbox.policy.floor import budget_in_force, guard_in_force
 from sandbox.policy.load import load
 from sandbox.policy.verified import verified
 from sandbox.privacy.exact import CUBE
 from sandbox.snapshot.published import Snapshot, current
-from sandbox.stages.budget import balance
+from sandbox.stages.balances import balances, raise_limit
 from sandbox.stages.record import proved_refusal
+from sandbox.store import in_force
 from sandbox.store.accounts import Accounts
 from sandbox.store.answers import Answers
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.database import Database
 from sandbox.store.freezes import Freeze, Freezes, Scope
 from sandbox.store.ledger import Ledger
+from sandbox.store.log.caretaker import Caretaker
+from sandbox.store.log.desk import Desk, Retention
 from sandbox.store.log.transparency import TransparencyLog
+from sandbox.store.log.witness import Witness
 from sandbox.store.search import LogFilter, LogSearch, Page
 
 BUREAU = "bureau"
@@ -79,18 +84,48 @@ class Gateway:
             Freezes(self.database),
         )
         self.accounts = Accounts(self.database)
+        witness = Witness(self.store.proofs, home.witnesses)
+        self._desk = Desk(
+            self.database,
+            audit,
+            self.store.answers,
+            self.store.proofs,
+            witness=witness,
+            kept=Retention(**asdict(home.settings.retention)),
+            now=utc_now,
+        )
+        self._caretaker = Caretaker(self._desk, witness, home.settings.witness.every_s, utc_now)
+        self._admission = Admission(home.settings.queue)
+        self._lines: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
         self._twin = Twin()
         self._contexts: dict[str, tuple[str, Context, DuckDBEngine]] = {}
         self._documents: tuple[str, Documents] | None = None
 
     def query(self, request: Request) -> Answer | Refused:
-        """Answer, charge and log, or refuse with every reason."""
+        """Answer, charge and log, or refuse with every reason; in its turn."""
         try:
             context = self._context(request.person, request.grant)
+            with self._admission.turn(request) as turn:
+                return pipeline.query(request, self._stoppable(context, turn))
         except Refusal as refusal:
             return self._unheard(request, refusal)
-        return pipeline.query(request, context)
+
+    @property
+    def desk(self) -> Desk:
+        """The audit log's proofs, and what is entered about who came."""
+        return self._desk
+
+    def cancel(self, person: Person) -> int:
+        """Stop every query of this person's that runs or waits; how many there were."""
+        reason = Reason(Code.CANCELLED, "by the one who asked")
+        stopped = self._admission.stop(lambda asked: asked.person == person, reason)
+        self._event(Event.CANCEL, person, f"{stopped}")
+        return stopped
+
+    def drain(self) -> None:
+        """Admit no more queries: those that wait are told to come back, those that run may end."""
+        self._admission.drain()
 
     def explain(self, request: Request) -> Explained | Refused:
         """Say what ``query`` would cost and how good it would be; spend nothing."""
@@ -113,18 +148,26 @@ class Gateway:
     def budget(self, person: Person) -> tuple[Balance, ...]:
         """The accounts that this person may see: their grants'; datasets' too for bureau and owner."""
         documents = self.documents()
-        budgets: dict[str, Budget] = {d.id: budget_in_force(d) for d in documents.datasets}
-        for grant in documents.grants:
-            if isinstance(grant.guard, DpGuard):
-                budgets[grant.id] = Budget(grant.guard.total, grant.guard.delta)
         seen = {g.id for g in documents.grants if self._sees(person, g)}
         if person.role in (BUREAU, OWNER):
             seen |= {d.id for d in documents.datasets}
-        return tuple(
-            balance(account, budgets[owner])
-            for account in self.store.ledger.balances()
-            if (owner := account.account.split("/", 1)[0]) in seen and owner in budgets
-        )
+        return balances(self.store.ledger, documents, seen)
+
+    def approve(self, person: Person, account: str) -> Balance:
+        """Put the raised total of an account in force, logged.  The bureau's alone."""
+        self._bureau(person)
+        documents = self.documents()
+        with self.database.write():
+            before, after = raise_limit(self.store.ledger, documents, account)
+            self.store.audit.append(
+                Event.APPROVAL,
+                time=utc_now(),
+                person=person.name,
+                organisation=person.organisation,
+                decision="approved",
+                payload={"account": account, "measure": after.measure, "from": before.limit, "to": after.limit},
+            )
+        return after
 
     def log(self, person: Person, filter: LogFilter) -> Page:
         """Entries of the audit log: all for the bureau, their organisation's for others."""
@@ -137,7 +180,17 @@ class Gateway:
         self._bureau(person)
         frozen = self.store.freezes.freeze(scope, target, reason, person.name, utc_now())
         self._event(Event.FREEZE, person, f"{scope} {target}: {reason}")
+        self.watch()
         return frozen
+
+    def watch(self) -> None:
+        """Stop every query that a freeze in force forbids, whoever froze, by whichever process."""
+        for turn in self._admission.turns():
+            context = self._contexts[turn.request.grant][1]
+            organisation = turn.request.person.organisation
+            frozen = self.store.freezes.frozen(turn.request.grant, context.datasets, organisation)
+            if frozen is not None:
+                turn.stop(Reason(Code.FROZEN, frozen.subject))
 
     def lift(self, person: Person, id: int) -> Freeze:
         """Approve the lifting of a freeze or, as a second person, complete it.  The bureau's alone."""
@@ -152,6 +205,7 @@ class Gateway:
         with self._lock:
             if self._documents is None or self._documents[0] != key:
                 self._documents = (key, self._load())
+                self._note_documents(self._documents[1])
             return self._documents[1]
 
     def _load(self) -> Documents:
@@ -163,11 +217,19 @@ class Gateway:
             zh = "请主管部门执行 sandbox policy check"
             raise refuse(Code.DOCUMENT, "the documents in force", hint, zh) from None
 
-    def close(self) -> None:
-        """End the workers and close the store."""
+    def _note_documents(self, found: Documents) -> None:
+        """Every change of a document in force is an entry of the log, before anything is asked under it."""
+        hashes = {f"dataset {d.id}": d.hash for d in found.datasets}
+        hashes |= {f"grant {g.id}": g.hash for g in found.grants}
+        in_force.note(self.database, self.store.audit, hashes, utc_now())
+
+    def close(self, grace_s: float = 0.0) -> None:
+        """Let running queries end within ``grace_s`` seconds, end the workers, and close the store."""
+        self._admission.close(grace_s)
         for _, _, engine in self._contexts.values():
             engine.close()
         self._twin.close()
+        self._caretaker.stop()
         self.store.proofs.publish()
         self.database.close()
 
@@ -187,6 +249,14 @@ class Gateway:
 
     def _sees(self, person: Person, grant: Grant) -> bool:
         return person.role in (BUREAU, OWNER) or grant.to == person.organisation
+
+    def _stoppable(self, context: Context, turn: Turn) -> Context:
+        """The context for one turn, whose engine can be stopped under it."""
+        engine = context.engine
+        assert isinstance(engine, DuckDBEngine)
+        with self._lock:
+            line = self._lines.setdefault(context.grant.id, threading.Lock())
+        return replace(context, engine=Stoppable(engine, line, turn, engine.cancel))
 
     def _unheard(self, request: Request, refusal: Refusal) -> Refused:
         """A refusal before any grant's context exists is logged as well."""

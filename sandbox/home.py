@@ -15,12 +15,14 @@ import tomllib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 from sandbox.errors import Code, Reason, Refusal, refuse
 
 SETTINGS_FILE: Final = "sandbox.toml"
 VARIABLE: Final = "SANDBOX_HOME"
 DEFAULT: Final = Path("var/sandbox")
+_URL: Final = "postgresql://"
 
 EXAMPLE: Final = """\
 # Settings of this sandbox home.  Paths are relative to this file.  设置；路径相对于本文件。
@@ -29,6 +31,10 @@ EXAMPLE: Final = """\
 policies = "policies"
 # Where snapshots, store and sources are kept.  快照、账本与数据源所在目录。
 data = "."
+# The store of ledger, answers and log: a file, or a database that several gateways share, such as
+# "postgresql://sandbox@db.example:5432/sandbox?passfile=/etc/sandbox/pgpass".  No password here: it is read
+# from libpq's password file, or from PGPASSWORD.  账本库：文件，或多个网关共用的 PostgreSQL（密码不写在此处）。
+store = "store.db"
 # Answers in DP mode leave on multiples of this many milliseconds; 0: at once.  答复时钟（毫秒）。
 release_clock_ms = 100
 # Where `sandbox serve` listens.  服务地址。
@@ -41,6 +47,25 @@ memory_mb = 1024
 threads = 2
 timeout_s = 60
 spill_mb = 4096
+
+# Queries at a time: in all, of one grant, and of one grant in line; and how long one waits, in seconds.
+# 并发与排队：总数、每授权、每授权排队数、等待秒数。
+[queue]
+running = 4
+each = 2
+waiting = 16
+patience_s = 30
+
+# Who is handed the audit log's signed heads: files, and http(s) addresses (C2SP tlog-witness); how often.
+# 审计日志检查点的见证方：文件或网址；推送间隔（秒）。
+[witness]
+places = []
+every_s = 60
+
+# Days that personal parts of log entries, and kept answers, are kept; 0: for ever.  保留天数；0 为永久。
+[retention]
+personal_days = 0
+answers_days = 0
 """
 """What ``sandbox init`` writes; equal to the defaults below (a test compares)."""
 
@@ -56,15 +81,46 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
+class Queue:
+    """Queries at a time, in all (``running``) and of one grant (``each``); how many more of a grant may wait
+    (``waiting``), and for how many seconds (``patience_s``)."""
+
+    running: int = 4
+    each: int = 2
+    waiting: int = 16
+    patience_s: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Who is handed signed heads of the log (paths, and addresses that begin with http), and how often."""
+
+    places: tuple[str, ...] = ()
+    every_s: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How many days personal parts of log entries, and kept answers, are kept.  0: for ever."""
+
+    personal_days: int = 0
+    answers_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What ``sandbox.toml`` says.  ``release_clock_ms``: 0 releases answers at once."""
 
     policies: str = "policies"
     data: str = "."
+    store: str = "store.db"
     release_clock_ms: int = 100
     host: str = "127.0.0.1"
     port: int = 8350
     worker: Worker = field(default_factory=Worker)
+    queue: Queue = field(default_factory=Queue)
+    witness: Witness = field(default_factory=Witness)
+    retention: Retention = field(default_factory=Retention)
 
 
 _LIMITS: Final[dict[str, tuple[int, int]]] = {
@@ -74,6 +130,13 @@ _LIMITS: Final[dict[str, tuple[int, int]]] = {
     "worker.threads": (1, 256),
     "worker.timeout_s": (1, 86_400),
     "worker.spill_mb": (1, 1 << 24),
+    "queue.running": (1, 256),
+    "queue.each": (1, 256),
+    "queue.waiting": (0, 256),
+    "queue.patience_s": (1, 3600),
+    "witness.every_s": (1, 86_400),
+    "retention.personal_days": (0, 36_500),
+    "retention.answers_days": (0, 36_500),
 }
 """Every whole number among the settings, with its least and most."""
 
@@ -101,14 +164,21 @@ class Home:
         return self.data / "snapshots"
 
     @property
-    def store(self) -> Path:
-        """The store's file: ledger, answers, log, accounts."""
-        return self.data / "store.db"
+    def store(self) -> Path | str:
+        """Where ledger, answers, log and accounts are: a file, or the URL of a PostgreSQL database."""
+        place = self.settings.store
+        return place if place.startswith(_URL) else self.data / place
 
     @property
     def log(self) -> Path:
         """The log's tiles, published checkpoint and keys."""
         return self.data / "log"
+
+    @property
+    def witnesses(self) -> tuple[str, ...]:
+        """Who is handed signed heads; files relative to the home."""
+        places = self.settings.witness.places
+        return tuple(p if p.startswith("http") else str(self.path / p) for p in places)
 
     @property
     def sources(self) -> Path:
@@ -172,21 +242,35 @@ def read_settings(data: bytes) -> Settings:
     except ValueError:
         raise _mistakes([_mistake("", "not TOML in UTF-8", "valid TOML", "有效的 TOML")]) from None
     wrong: list[Reason] = []
-    limits = found.pop("worker", {})
-    if not isinstance(limits, dict):
-        wrong.append(_mistake("worker", "not a table", "a [worker] table", "应为 [worker] 表"))
-        limits = {}
+    read = {name: _table(kind, found.pop(name, {}), name, wrong) for name, kind in _TABLES.items()}
     top = _read(Settings, found, "", wrong)
-    worker = _read(Worker, limits, "worker.", wrong)
     if wrong:
         raise _mistakes(wrong)
-    return replace(Settings(**top), worker=Worker(**worker))
+    parts: dict[str, Any] = {name: kind(**read[name]) for name, kind in _TABLES.items()}
+    return replace(Settings(**top), **parts)
+
+
+_Part = Worker | Queue | Witness | Retention
+
+_TABLES: Final[dict[str, type[_Part]]] = {
+    "worker": Worker,
+    "queue": Queue,
+    "witness": Witness,
+    "retention": Retention,
+}
+
+
+def _table(kind: type[_Part], found: object, name: str, wrong: list[Reason]) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        wrong.append(_mistake(name, "not a table", f"a [{name}] table", f"应为 [{name}] 表"))
+        return {}
+    return _read(kind, found, f"{name}.", wrong)
 
 
 def _read(
-    kind: type[Settings | Worker], found: dict[str, Any], above: str, wrong: list[Reason]
+    kind: type[Settings | _Part], found: dict[str, Any], above: str, wrong: list[Reason]
 ) -> dict[str, Any]:
-    known = {f.name for f in fields(kind)} - {"worker"}
+    known = {f.name for f in fields(kind)} - set(_TABLES)
     for name, value in found.items():
         key = f"{above}{name}"
         if name not in known:
@@ -197,9 +281,30 @@ def _read(
             )
         elif key in _LIMITS:
             _check_number(key, value, wrong)
+        elif key == "witness.places":
+            found = {**found, name: _texts(key, value, wrong)}
         elif not isinstance(value, str) or not value.isprintable() or not value:
             wrong.append(_mistake(key, "not a text", "a text in quotes", "应为引号内的文本"))
+        elif key == "store":
+            _check_store(value, wrong)
     return found
+
+
+def _check_store(value: str, wrong: list[Reason]) -> None:
+    """A file's path, or a URL that shows no password: settings are copied, printed and kept in backups."""
+    place = urlsplit(value)
+    if "://" in value and not value.startswith(_URL):
+        wrong.append(_mistake("store", "unknown kind", f"a path, or {_URL}…", f"应为路径或 {_URL}…"))
+    elif place.password is not None or "password" in parse_qs(place.query):
+        zh = "密码请放在 libpq 密码文件或 PGPASSWORD 中"
+        wrong.append(_mistake("store", "a password", "one in libpq's password file or PGPASSWORD", zh))
+
+
+def _texts(key: str, value: object, wrong: list[Reason]) -> tuple[str, ...]:
+    texts = value if isinstance(value, list) else [None]
+    if not all(isinstance(text, str) and text.isprintable() and text for text in texts):
+        wrong.append(_mistake(key, "not texts", "a list of texts in quotes", "应为引号内文本的列表"))
+    return tuple(texts)
 
 
 def _check_number(key: str, value: object, wrong: list[Reason]) -> None:

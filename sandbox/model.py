@@ -177,7 +177,10 @@ class Answer:
 class Balance:
     """One account of the ledger, in ledger units (see ``Price``) and as epsilon at the grant's delta.
 
-    ``account`` is ``grant/unit-kind`` or ``dataset/unit-kind``.
+    ``account`` is ``grant/unit-kind@dataset`` or ``dataset/unit-kind``.  The limits are those in force;
+    ``awaiting`` is the total epsilon that the policy was raised to and nobody approved yet, or ``None``.
+    ``unfinished`` is how much of what is spent belongs to queries whose end is not on record: they are at
+    work, or were cut off and stay spent.
     """
 
     account: str
@@ -187,6 +190,8 @@ class Balance:
     epsilon_spent: float
     epsilon_limit: float
     delta: float
+    awaiting: float | None = None
+    unfinished: int = 0
 
 
 @dataclass(frozen=True, slots=True)

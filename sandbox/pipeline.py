@@ -3,7 +3,7 @@
     parse -> resolve -> opinion -> authorize -> plan -> reserve -> execute -> protect -> release -> record
 
 Between stages only frozen values pass.  Every exit is recorded: an intent before data is touched, an outcome
-before an answer leaves, a refusal otherwise, and each leaves with its receipt.  An unexpected error is a refusal.
+before an answer leaves, a refusal otherwise; each leaves with its receipt.  An unexpected error is a refusal.
 """
 
 from __future__ import annotations

@@ -8,11 +8,14 @@ the same at every run (the ``ci`` profile that Hypothesis ships).
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
-from typing import TypeVar
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Server
 
 CI = os.environ.get("CI", "").lower() in {"1", "true"}
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
@@ -38,3 +41,12 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci" if CI else "here")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A real PostgreSQL server, one in each test process."""
+    from tests.support.postgres import running
+
+    with running() as found:
+        yield found

@@ -67,12 +67,7 @@ def new_id() -> str:
 
 def read_body(data: bytes) -> Asked:
     """Read a body.  Refuses with ``Code.REQUEST``, or ``Code.EPSILON`` for an epsilon that is not plain."""
-    body = _object(data)
-    unknown = [name for name in body if name not in FIELDS]
-    if unknown:
-        raise _form(
-            f"unknown field {_quote(unknown[0])}", f"use {', '.join(FIELDS)}", f"可用：{'、'.join(FIELDS)}"
-        )
+    body = _object(data, FIELDS)
     key = _text(body, "idempotency_key") if "idempotency_key" in body else None
     if key is not None and not 0 < len(key) <= _LONGEST_KEY:
         limit = f"1 to {_LONGEST_KEY} characters"
@@ -80,6 +75,11 @@ def read_body(data: bytes) -> Asked:
     asked = parse_epsilon(_literal(body["epsilon"])) if "epsilon" in body else None
     within = parse_within(_literal(body["within"])) if "within" in body else None
     return Asked(_text(body, "sql"), _text(body, "grant"), asked, key, within)
+
+
+def read_account(data: bytes) -> str:
+    """Read the body that names an account.  Refuses with ``Code.REQUEST``."""
+    return _text(_object(data, ("account",)), "account")
 
 
 def parse_within(text: str) -> Within:
@@ -99,7 +99,7 @@ def parse_within(text: str) -> Within:
     return Within(amount / 100, True) if found.group(2) else Within(amount, False)
 
 
-def _object(data: bytes) -> dict[str, object]:
+def _object(data: bytes, fields: tuple[str, ...]) -> dict[str, object]:
     try:
         body = json.loads(
             data.decode("utf-8"),
@@ -112,6 +112,11 @@ def _object(data: bytes) -> dict[str, object]:
         raise _form("not JSON in UTF-8", "send one JSON object", "请发送一个 JSON 对象") from None
     if not isinstance(body, dict):
         raise _form("not an object", "send one JSON object", "请发送一个 JSON 对象")
+    unknown = [name for name in body if name not in fields]
+    if unknown:
+        raise _form(
+            f"unknown field {_quote(unknown[0])}", f"use {', '.join(fields)}", f"可用：{'、'.join(fields)}"
+        )
     return body
 
 

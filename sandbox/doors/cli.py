@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from sandbox.doors import cli_ask, cli_keep
+from sandbox.doors.cli_audit import audit
 from sandbox.doors.cli_base import HomeOption, LangOption, command, find_home, guarded, terminal_of
 from sandbox.doors.cli_policy import policy
 from sandbox.doors.ports import open_gateway
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 cli_keep.register(app)
 app.add_typer(policy)
+app.add_typer(audit)
 cli_ask.register(app)
 
 

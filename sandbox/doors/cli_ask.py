@@ -23,6 +23,7 @@ from sandbox.doors.cli_base import (
     terminal_of,
     utc_now,
 )
+from sandbox.doors.cli_budget import budget
 from sandbox.doors.terminal import Terminal
 from sandbox.errors import Code, refuse
 from sandbox.model import Answer, Balance, Person, Refused, Request, Within, Words
@@ -43,13 +44,17 @@ ArrowOption = Annotated[
     Path | None, typer.Option("--arrow", help="Write an Arrow IPC stream. 写入 Arrow 文件")
 ]
 
+ReceiptOption = Annotated[
+    Path | None, typer.Option("--receipt", help="Write the receipt, which verifies offline. 写入回执")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
     command(app, "query")(query)
     command(app, "explain")(explain)
     command(app, "catalog")(catalog)
-    command(app, "budget")(budget)
+    app.add_typer(budget)
     command(app, "log")(log)
 
 
@@ -63,6 +68,7 @@ def query(
     name: AsOption = BUREAU,
     csv: CsvOption = False,
     arrow: ArrowOption = None,
+    receipt: ReceiptOption = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
     lang: LangOption = None,
@@ -74,6 +80,9 @@ def query(
     terminal = terminal_of(lang, as_json)
     with gateway_of(home, name) as (gateway, person):
         found = gateway.query(_request(person, grant, text, spend, aim))
+        proof = found.receipt if isinstance(found, Refused) else found.proof
+        if receipt is not None and proof is not None:
+            _write(receipt, wire.text(wire.receipt(proof)).encode())
         if isinstance(found, Refused):
             raise typer.Exit(terminal.refused(found.reasons, found.request))
         left = [b for b in gateway.budget(person) if b.account.startswith(f"{found.grant}/")]
@@ -129,23 +138,6 @@ def catalog(
         terminal.json(wire.grants(found))
     else:
         screens.catalog(terminal, found)
-
-
-def budget(
-    *,
-    name: AsOption = BUREAU,
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-    lang: LangOption = None,
-) -> None:
-    """Show what is spent and what is left.  查看预算。"""
-    terminal = terminal_of(lang, as_json)
-    with gateway_of(home, name) as (gateway, person):
-        found = gateway.budget(person)
-    if as_json:
-        terminal.json(wire.balances(found))
-    else:
-        screens.budget(terminal, found)
 
 
 def log(

@@ -112,17 +112,24 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[P, None]], Callab
     """Register a command that ends in words and an exit code, whatever happens."""
 
     def register(function: Callable[P, None]) -> Callable[P, None]:
-        @functools.wraps(function)
-        def run(*args: P.args, **kwargs: P.kwargs) -> None:
-            lang, as_json = kwargs.get("lang"), kwargs.get("as_json")
-            terminal = terminal_of(lang if isinstance(lang, Language) else None, as_json is True)
-            with guarded(terminal):
-                function(*args, **kwargs)
-
+        run = ended(function)
         app.command(name)(run)
         return run
 
     return register
+
+
+def ended(function: Callable[P, None]) -> Callable[P, None]:
+    """The function, ending in words and an exit code whatever happens."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        lang, as_json = kwargs.get("lang"), kwargs.get("as_json")
+        terminal = terminal_of(lang if isinstance(lang, Language) else None, as_json is True)
+        with guarded(terminal):
+            function(*args, **kwargs)
+
+    return run
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -35,6 +36,9 @@ from sandbox.store.accounts import Accounts
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.database import Database
 from sandbox.store.freezes import Freeze, Scope
+from sandbox.store.log.hashing import HASHES, SHA256, SM3
+from sandbox.store.log.note import NAME
+from sandbox.store.log.transparency import begin
 
 SUFFIXES: Final = (".parquet", ".csv", "")
 """A table's source in a folder: a file with its name, or a folder of files."""
@@ -49,12 +53,30 @@ def register(app: typer.Typer) -> None:
     command(app, "lift")(lift)
 
 
-def init(as_json: JsonOption = False, home: HomeOption = None, lang: LangOption = None) -> None:
-    """Make a home and print the bureau's first token, once.  新建沙箱目录并签发首个令牌。"""
+class HashName(StrEnum):
+    """What ``--hash`` takes."""
+
+    SHA256 = SHA256.name
+    SM3 = SM3.name
+
+
+def init(
+    hash: Annotated[HashName, typer.Option("--hash", help="The log's hash function. 日志散列算法")] = (
+        HashName.SHA256
+    ),
+    origin: Annotated[str, typer.Option("--origin", help="The log's name, else random. 日志名称")] = "",
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+    lang: LangOption = None,
+) -> None:
+    """Make a home, begin its log, and print the bureau's first token, once.  新建沙箱目录并签发首个令牌。"""
+    if not NAME.fullmatch(origin or "-"):
+        raise typer.BadParameter("the log's name has no space and no plus sign")
     terminal = terminal_of(lang, as_json)
     here = create_home(home if home is not None else default_path())
     database = Database(here.store)
     try:
+        begin(database, here.log, origin, HASHES[hash.value])
         now, person = utc_now(), Person(BUREAU, "bureau", BUREAU)
         with database.write():
             token = Accounts(database).issue(person, "init", now)

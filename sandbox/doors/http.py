@@ -7,22 +7,23 @@ response but a probe's is an answer of the gateway or a problem with the codes o
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 import sandbox
 from sandbox.doors import filters, http_reply, http_schema, wire
-from sandbox.doors.asking import LONGEST_BODY, Asked, read_body
+from sandbox.doors.asking import LONGEST_BODY, Asked, read_account, read_body
 from sandbox.doors.http_shield import Shield
 from sandbox.doors.ports import Gateway
 from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.model import Person, Refused
 from sandbox.store.accounts import Accounts
+from sandbox.store.ledger import MOST
 
 Clock = Callable[[], dt.datetime]
 SCHEME: Final = "bearer "
@@ -47,6 +48,7 @@ class Door:
         if len(given) != 1 or not given[0].lower().startswith(SCHEME):
             raise refuse(Code.WHO)
         person = self._accounts.who(given[0][len(SCHEME) :].strip(), self._clock())
+        self._gateway.desk.came(person)
         if person is None:
             raise refuse(Code.WHO)
         return person
@@ -65,6 +67,10 @@ class Door:
             return self._refused(found)
         return http_reply.json(wire.explained(found))
 
+    def cancel(self, person: Person) -> Response:
+        """Stop what this person runs or waits for."""
+        return http_reply.json({"stopped": self._gateway.cancel(person)})
+
     def catalog(self, person: Person) -> Response:
         """The grants and what they open."""
         return http_reply.json(wire.grants(self._gateway.catalog(person)))
@@ -73,9 +79,30 @@ class Door:
         """What is spent and what is left."""
         return http_reply.json(wire.balances(self._gateway.budget(person)))
 
+    def approve(self, person: Person, account: str) -> Response:
+        """Put a raised total in force."""
+        return http_reply.json(wire.balance(self._gateway.approve(person, account)))
+
     def log(self, person: Person, request: Request) -> Response:
         """A page of the log."""
         return http_reply.json(wire.page(self._gateway.log(person, filters.log_filter(_parameters(request)))))
+
+    def receipt(self, person: Person, seq: int) -> Response:
+        """Proof of one entry of the log."""
+        return http_reply.json(wire.receipt(self._gateway.desk.receipt(person, seq)) or {})
+
+    def checkpoint(self) -> Response:
+        """The log's signed head, keys and rotations."""
+        return http_reply.json(self._gateway.desk.head())
+
+    def consistency(self, parameters: Mapping[str, str]) -> Response:
+        """Proof that the log begins with its first entries."""
+        http_reply.only(parameters, "start")
+        text = parameters.get("start", "")
+        if not text.isascii() or not text.isdigit() or len(text) > 18:
+            hint = "give start, the size of the checkpoint that you hold"
+            raise refuse(Code.REQUEST, "start", hint, "请以 start 给出所持检查点的条数")
+        return http_reply.json(self._gateway.desk.consistency(int(text)))
 
     def ready(self) -> Response:
         """Whether the store can be read."""
@@ -87,7 +114,8 @@ class Door:
         return http_reply.problem(refusal.reasons, now=self._clock())
 
     def _refused(self, found: Refused) -> Response:
-        return http_reply.problem(found.reasons, request=found.request, now=self._clock())
+        now = self._clock()
+        return http_reply.problem(found.reasons, request=found.request, now=now, proof=found.receipt)
 
 
 class App(FastAPI):
@@ -144,7 +172,17 @@ def who(request: Request) -> Person:
 
 
 async def body(request: Request) -> Asked:
-    """The request's body, at most 64 KiB of it.  Refuses ``Code.TOO_LARGE``, ``REQUEST``, ``EPSILON``."""
+    """The request's body.  Refuses ``Code.TOO_LARGE``, ``REQUEST``, ``EPSILON``."""
+    return read_body(await _bytes(request))
+
+
+async def account(request: Request) -> str:
+    """The account that the body names.  Refuses ``Code.TOO_LARGE``, ``REQUEST``."""
+    return read_account(await _bytes(request))
+
+
+async def _bytes(request: Request) -> bytes:
+    """A body of JSON, at most 64 KiB of it."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != http_reply.JSON:
         hint = f"send Content-Type: {http_reply.JSON}"
@@ -155,7 +193,7 @@ async def body(request: Request) -> Asked:
         if len(data) > LONGEST_BODY:
             limit = f"{LONGEST_BODY} bytes"
             raise refuse(Code.TOO_LARGE, "the body", f"send at most {limit}", f"至多 {LONGEST_BODY} 字节")
-    return read_body(bytes(data))
+    return bytes(data)
 
 
 def wanted(request: Request) -> http_reply.Form:
@@ -179,8 +217,10 @@ def _parameters(request: Request) -> dict[str, str]:
 
 Who = Annotated[Person, Depends(who)]
 Body = Annotated[Asked, Depends(body)]
+AccountBody = Annotated[str, Depends(account)]
 Wanted = Annotated[http_reply.Form, Depends(wanted)]
 Bare = Annotated[None, Depends(bare)]
+Seq = Annotated[int, Path(ge=0, le=MOST)]
 
 
 def query(request: Request, person: Who, form: Wanted, asked: Body) -> Response:
@@ -193,6 +233,11 @@ def explain(request: Request, person: Who, _: Bare, asked: Body) -> Response:
     return door_of(request).explain(person, asked)
 
 
+def cancel(request: Request, person: Who, _: Bare) -> Response:
+    """Stop one's queries."""
+    return door_of(request).cancel(person)
+
+
 def catalog(request: Request, person: Who, _: Bare) -> Response:
     """List the grants."""
     return door_of(request).catalog(person)
@@ -203,9 +248,29 @@ def budget(request: Request, person: Who, _: Bare) -> Response:
     return door_of(request).budget(person)
 
 
+def approve(request: Request, person: Who, _: Bare, name: AccountBody) -> Response:
+    """Put a raised total in force."""
+    return door_of(request).approve(person, name)
+
+
 def log(request: Request, person: Who) -> Response:
     """Read the log."""
     return door_of(request).log(person, request)
+
+
+def receipt(request: Request, person: Who, _: Bare, seq: Seq) -> Response:
+    """Prove an entry."""
+    return door_of(request).receipt(person, seq)
+
+
+def checkpoint(request: Request, _person: Who, _: Bare) -> Response:
+    """The log's head."""
+    return door_of(request).checkpoint()
+
+
+def consistency(request: Request, _person: Who) -> Response:
+    """Prove that the log only grew."""
+    return door_of(request).consistency(_parameters(request))
 
 
 def healthz() -> Response:
@@ -221,9 +286,14 @@ def readyz(request: Request) -> Response:
 _ENDPOINTS: Final[dict[str, Callable[..., Response]]] = {
     "/v1/queries": query,
     "/v1/explain": explain,
+    "/v1/cancel": cancel,
     "/v1/catalog": catalog,
     "/v1/budget": budget,
+    "/v1/budget/approvals": approve,
     "/v1/log": log,
+    "/v1/log/checkpoint": checkpoint,
+    "/v1/log/consistency": consistency,
+    "/v1/log/{seq}/receipt": receipt,
     "/healthz": healthz,
     "/readyz": readyz,
 }

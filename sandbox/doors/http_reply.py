@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from sandbox.doors import forms, wire
 from sandbox.errors import Code, Reason, refuse
-from sandbox.model import Answer
+from sandbox.model import Answer, Receipt
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
@@ -111,16 +111,33 @@ def json(body: wire.Json) -> Response:
 
 
 def problem(
-    reasons: tuple[Reason, ...], *, request: str = "", incident: str = "", now: dt.datetime | None = None
+    reasons: tuple[Reason, ...],
+    *,
+    request: str = "",
+    incident: str = "",
+    now: dt.datetime | None = None,
+    proof: Receipt | None = None,
 ) -> Response:
     """A refusal as problem details; ``now`` sets ``Retry-After`` where waiting helps."""
-    body = wire.problem(reasons, request, incident)
+    body = wire.problem(reasons, request, incident, proof)
     response = Response(wire.text(body), status_code=reasons[0].code.status, media_type=PROBLEM)
     if reasons[0].code is Code.WHO:
         response.headers["www-authenticate"] = "Bearer"
-    if response.status_code == 429:
-        response.headers["retry-after"] = str(_until_tomorrow(now or dt.datetime.now(dt.UTC)))
+    wait = _wait(reasons[0].code, now or dt.datetime.now(dt.UTC))
+    if wait is not None:
+        response.headers["retry-after"] = str(wait)
     return response
+
+
+SOON_S: Final = 5
+"""When to come back to a full line or a closing service: a constant, which tells nothing of others' load."""
+
+
+def _wait(code: Code, now: dt.datetime) -> int | None:
+    """Whole seconds after which asking again may help, where it may."""
+    if code is Code.QUOTA:
+        return _until_tomorrow(now)
+    return SOON_S if code in (Code.BUSY, Code.CLOSING) else None
 
 
 def _until_tomorrow(now: dt.datetime) -> int:

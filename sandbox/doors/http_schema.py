@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sandbox.doors import filters, http_reply
+from sandbox.store.log.hashing import HASHES
+from sandbox.store.log.receipt import CONSISTENCY, RECEIPT
 
 Schema = dict[str, Any]
 
@@ -50,6 +52,21 @@ _PRICE: Final[Schema] = {
 }
 _COLUMNS: Final = _list(_object(name=_STRING, kind=_STRING, noisy=_TRUTH, predicted=_STRING))
 _SHARED: Final[Schema] = {"request": _STRING, "grant": _STRING, "mode": {"enum": ["dp", "exact"]}}
+
+_BALANCE: Final = _object(
+    account=_STRING,
+    measure=_STRING,
+    spent=_WHOLE,
+    limit={**_WHOLE, "description": "In force, in the units of `spent`."},
+    epsilon_spent={"type": "number"},
+    epsilon_limit={"type": "number"},
+    delta={"type": "number"},
+    awaiting={
+        "type": ["number", "null"],
+        "description": "The total epsilon that the policy was raised to and nobody approved yet.",
+    },
+    unfinished={**_WHOLE, "description": "Of `spent`: queries at work, or cut off by a crash."},
+)
 
 SCHEMAS: Final[dict[str, Schema]] = {
     "Query": {
@@ -94,6 +111,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
         notes=_list(_WORDS),
         derivation=_list(_STRING),
         receipt={**_WHOLE, "description": "Position in the audit log."},
+        proof={"anyOf": [_ref("Receipt"), {"type": "null"}]},
         rows=_list({"type": "array", "description": "Decimals are numbers with every digit."}),
         margins=_list(
             {
@@ -106,23 +124,45 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Explained": _object(
         **_SHARED, price=_PRICE, columns=_COLUMNS, derivation=_list(_STRING), guarantee=_list(_WORDS)
     ),
+    "Stopped": _object(stopped={**_WHOLE, "description": "How many queries there were."}),
     "Catalog": _object(grants=_list({"type": "object"})),
-    "Balances": _object(
-        balances=_list(
-            _object(
-                account=_STRING,
-                measure=_STRING,
-                spent=_WHOLE,
-                limit=_WHOLE,
-                epsilon_spent={"type": "number"},
-                epsilon_limit={"type": "number"},
-                delta={"type": "number"},
-            )
-        )
-    ),
+    "Balances": _object(balances=_list(_BALANCE)),
+    "Balance": _BALANCE,
+    "Approval": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["account"],
+        "properties": {"account": {**_STRING, "description": "As /v1/budget names it."}},
+        "example": {"account": "G-FLIGHTS-DP/aircraft@flights"},
+    },
     "Page": _object(
         entries=_list({"type": "object"}),
         next={"type": ["integer", "null"], "description": "Pass as `after` for the next page."},
+    ),
+    "Receipt": _object(
+        format={"const": RECEIPT},
+        hash={"enum": list(HASHES)},
+        index=_WHOLE,
+        entry={**_STRING, "description": "Canonical JSON, as the log's tree holds it."},
+        salt={"type": ["string", "null"], "description": "Hexadecimal; null once lawfully deleted."},
+        personal={"type": ["string", "null"], "description": "What the entry's commitment binds."},
+        proof=_list({**_STRING, "description": "Base64, from the leaf's sibling upwards (RFC 6962)."}),
+        checkpoint={**_STRING, "description": "A C2SP checkpoint, as a signed note."},
+    ),
+    "Consistency": _object(
+        format={"const": CONSISTENCY},
+        hash={"enum": list(HASHES)},
+        **{"from": _WHOLE},
+        proof=_list(_STRING),
+        checkpoint=_STRING,
+    ),
+    "Head": _object(
+        origin=_STRING,
+        hash={"enum": list(HASHES)},
+        keys=_list({**_STRING, "description": "C2SP verifier keys, the current one first."}),
+        rotations=_list(_ref("Receipt")),
+        size=_WHOLE,
+        checkpoint=_STRING,
     ),
     "Status": _object(status=_STRING),
     "Problem": {
@@ -161,7 +201,7 @@ class Route:
     method: str
     summary: str
     reply: str
-    takes_query: bool = False
+    takes: str = ""
     parameters: tuple[str, ...] = ()
     open: bool = False
 
@@ -169,8 +209,8 @@ class Route:
     def extra(self) -> Schema:
         """What FastAPI cannot derive."""
         found: Schema = {} if self.open else {"security": [{"token": []}]}
-        if self.takes_query:
-            content = {http_reply.JSON: {"schema": _ref("Query")}}
+        if self.takes:
+            content = {http_reply.JSON: {"schema": _ref(self.takes)}}
             found["requestBody"] = {"required": True, "content": content}
         if self.parameters:
             found["parameters"] = [_parameter(name) for name in self.parameters]
@@ -196,11 +236,22 @@ def _parameter(name: str) -> Schema:
 
 
 ROUTES: Final[dict[str, Route]] = {
-    "/v1/queries": Route("POST", "Answer a query, charging the budget.", "Answer", True, ("format",)),
-    "/v1/explain": Route("POST", "Price a query and predict its error; spends nothing.", "Explained", True),
+    "/v1/queries": Route("POST", "Answer a query, charging the budget.", "Answer", "Query", ("format",)),
+    "/v1/explain": Route(
+        "POST", "Price a query and predict its error; spends nothing.", "Explained", "Query"
+    ),
+    "/v1/cancel": Route("POST", "Stop every query that you run or wait for.", "Stopped"),
     "/v1/catalog": Route("GET", "Your grants and what each opens.", "Catalog"),
     "/v1/budget": Route("GET", "What is spent and what is left.", "Balances"),
+    "/v1/budget/approvals": Route(
+        "POST", "Put a raised total in force; the bureau's.", "Balance", "Approval"
+    ),
     "/v1/log": Route("GET", "The audit log, newest first.", "Page", parameters=filters.NAMES),
+    "/v1/log/checkpoint": Route("GET", "The log's signed head, its keys and their rotations.", "Head"),
+    "/v1/log/consistency": Route(
+        "GET", "Proof that the log begins with its first entries.", "Consistency", parameters=("start",)
+    ),
+    "/v1/log/{seq}/receipt": Route("GET", "Proof of one entry, which verifies offline.", "Receipt"),
     "/healthz": Route("GET", "Whether the process answers.", "Status", open=True),
     "/readyz": Route("GET", "Whether the store can be read too.", "Status", open=True),
 }

@@ -13,6 +13,7 @@ from sandbox.home import Home
 from sandbox.model import Answer, Balance, Explained, Person, Refused, Request
 from sandbox.policy.documents import Grant
 from sandbox.store.freezes import Freeze, Scope
+from sandbox.store.log.desk import Desk
 from sandbox.store.search import LogFilter, Page
 
 
@@ -38,6 +39,11 @@ class GrantView(Protocol):
 class Gateway(Protocol):
     """The journey of a query, and what else a person may ask."""
 
+    @property
+    def desk(self) -> Desk:
+        """The audit log's proofs, and what is entered about who came."""
+        ...
+
     def query(self, request: Request) -> Answer | Refused:
         """Answer, charge and log, or refuse with every reason."""
         ...
@@ -54,6 +60,10 @@ class Gateway(Protocol):
         """The accounts that this person may see."""
         ...
 
+    def approve(self, person: Person, account: str) -> Balance:
+        """Put the raised total of an account in force, logged.  The bureau's alone."""
+        ...
+
     def log(self, person: Person, filter: LogFilter) -> Page:
         """Entries of the audit log: all for the bureau, their organisation's for others."""
         ...
@@ -66,8 +76,20 @@ class Gateway(Protocol):
         """Approve the lifting of a freeze or, as a second person, complete it.  The bureau's alone."""
         ...
 
-    def close(self) -> None:
-        """End the workers and close the store."""
+    def cancel(self, person: Person) -> int:
+        """Stop every query of this person's that runs or waits; how many there were."""
+        ...
+
+    def watch(self) -> None:
+        """Stop every query that a freeze in force forbids, whoever froze, by whichever process."""
+        ...
+
+    def drain(self) -> None:
+        """Admit no more queries: those that wait are told to come back, those that run may end."""
+        ...
+
+    def close(self, grace_s: float = 0.0) -> None:
+        """Let running queries end within ``grace_s`` seconds, end the workers, and close the store."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from sandbox.catalogue import Column, Range, Table
@@ -90,7 +90,7 @@ def explained(terminal: Terminal, found: Explained) -> None:
 _PREDICTED: Final = Words("预计 95% 半宽", "predicted 95 % half-width")
 
 
-def budget(terminal: Terminal, found: Iterable[Balance]) -> None:
+def budget(terminal: Terminal, found: Sequence[Balance]) -> None:
     """The accounts of the ledger."""
     heads = ("account", "measure", "ε spent", "ε limit", "δ", "left %")
     rows = (
@@ -105,6 +105,23 @@ def budget(terminal: Terminal, found: Iterable[Balance]) -> None:
         for b in found
     )
     terminal.table(heads, rows, frozenset({2, 3, 4, 5}))
+    terminal.lines([told for b in found for told in _standing(b)])
+
+
+def _standing(balance: Balance) -> Iterator[Words]:
+    """What of an account waits for somebody."""
+    if balance.awaiting is not None:
+        raised = f"{balance.awaiting:.4g}"
+        yield Words(
+            f"{balance.account}：总额上调至 ε = {raised}，待主管部门批准（sandbox budget approve）",
+            f"{balance.account}: raised to epsilon {raised}, awaits approval (sandbox budget approve)",
+        )
+    if balance.unfinished:
+        held = f"{balance.unfinished:,} nano {balance.measure}"
+        yield Words(
+            f"{balance.account}：其中 {held} 属于没有结束记录的查询；仍在执行，或已中断且不退还",
+            f"{balance.account}: {held} of it by queries without an end on record: at work, or cut off and spent",
+        )
 
 
 def catalog(terminal: Terminal, views: Iterable[GrantView]) -> None:

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
+import threading
 from types import FrameType
 from typing import Final
 
 import uvicorn
+from anyio import to_thread
 
 from sandbox.doors.http import create_app
 from sandbox.doors.ports import Gateway
+from sandbox.errors import Refusal
 from sandbox.home import Home
 from sandbox.store.accounts import Accounts
 from sandbox.store.database import Database
 
+WATCH: Final = logging.getLogger("sandbox.watch")
 GRACE_S: Final = 20
 """How long running requests may take to end once a stop is asked for."""
 
@@ -30,6 +35,31 @@ _LOGGING: Final = {
     },
     "loggers": {name: {"handlers": ["stderr"], "level": "INFO"} for name in ("sandbox", "uvicorn")},
 }
+
+
+WATCH_S: Final = 1.0
+"""How often running queries are held against the freezes in force."""
+
+THREADS: Final = 512
+"""Queries that run or wait hold a thread each: there must be some left for probes and cancellations."""
+
+
+class Server(uvicorn.Server):
+    """Uvicorn that stops admitting queries as soon as it is asked to end."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Before the first request."""
+        to_thread.current_default_thread_limiter().total_tokens = THREADS
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal to end."""
+        threading.Thread(target=self._gateway.drain).start()  # the signal may have come amid its lock
+        super().handle_exit(sig, frame)
 
 
 def server(
@@ -51,18 +81,29 @@ def server(
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_S,
     )
-    return uvicorn.Server(config)
+    return Server(config, gateway)
+
+
+def _watching(gateway: Gateway, ended: threading.Event) -> None:
+    """Freezes may come from other processes: look until the service ends."""
+    while not ended.wait(WATCH_S):
+        try:
+            gateway.watch()
+        except Refusal as trouble:  # of the store; each query finds it too, and is refused
+            WATCH.error("freezes cannot be read: %s", trouble.reasons[0].code.id)
 
 
 def serve(home: Home, gateway: Gateway, host: str | None = None, port: int | None = None) -> None:
     """Serve until interrupted, then let running requests end and close gateway and store."""
     logging.captureWarnings(True)
-    database = Database(home.store)
+    database, over = Database(home.store), threading.Event()
+    threading.Thread(target=_watching, args=(gateway, over), daemon=True).start()
     # Once it has ended, uvicorn raises the signal again; that must not cut off what follows.
     before = {number: signal.signal(number, _ended) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         server(home, gateway, Accounts(database), host, port).run()
     finally:
+        over.set()
         for number, handler in before.items():
             signal.signal(number, handler)
         gateway.close()

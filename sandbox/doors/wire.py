@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from fractions import Fraction
 from typing import Final
 
@@ -12,10 +13,22 @@ from sandbox.catalogue import Column, Range, Scalar, Table
 from sandbox.doors.ports import GrantView
 from sandbox.doors.values import Value, columns_of, json_text, margins_of
 from sandbox.errors import Reason
-from sandbox.model import Answer, AnswerColumn, Balance, Derivation, Explained, LogEntry, Price, Words
+from sandbox.model import (
+    Answer,
+    AnswerColumn,
+    Balance,
+    Derivation,
+    Explained,
+    LogEntry,
+    Price,
+    Receipt,
+    Words,
+)
 from sandbox.policy.documents import DpGuard, Grant
 from sandbox.policy.parts import decimal
 from sandbox.store.freezes import Freeze
+from sandbox.store.log.receipt import document
+from sandbox.store.log.witness import Delivery
 from sandbox.store.search import Page
 
 Json = Mapping[str, object]
@@ -28,8 +41,10 @@ def text(value: object) -> str:
     return written.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def problem(reasons: tuple[Reason, ...], request: str = "", incident: str = "") -> Json:
-    """A refusal as RFC 9457 problem details, every reason in both languages."""
+def problem(
+    reasons: tuple[Reason, ...], request: str = "", incident: str = "", proof: Receipt | None = None
+) -> Json:
+    """A refusal as RFC 9457 problem details, every reason in both languages, with its receipt if any."""
     code = reasons[0].code
     found: dict[str, object] = {
         "type": _PROBLEM + code.id,
@@ -43,6 +58,8 @@ def problem(reasons: tuple[Reason, ...], request: str = "", incident: str = "") 
         found["request"] = request
     if incident:
         found["incident"] = incident
+    if proof is not None:
+        found["proof"] = document(proof)
     return found
 
 
@@ -59,6 +76,16 @@ def _reason(reason: Reason) -> Json:
 def words(sentences: Iterable[Words]) -> list[Json]:
     """Sentences in both languages."""
     return [{"zh": w.zh, "en": w.en} for w in sentences]
+
+
+def receipt(found: Receipt | None) -> Json | None:
+    """A receipt, as it verifies offline."""
+    return None if found is None else document(found)
+
+
+def delivery(found: Delivery) -> Json:
+    """What one witness has."""
+    return asdict(found)
 
 
 def price(cost: Price | None) -> Json | None:
@@ -96,6 +123,7 @@ def about(answer: Answer) -> dict[str, object]:
         "notes": words(answer.notes),
         "derivation": derivation(answer.derivation),
         "receipt": answer.receipt,
+        "proof": receipt(answer.proof),
     }
 
 
@@ -131,8 +159,12 @@ def _columns(columns: Iterable[AnswerColumn]) -> list[Json]:
 
 def balances(found: Iterable[Balance]) -> Json:
     """Accounts of the ledger."""
-    names = ("account", "measure", "spent", "limit", "epsilon_spent", "epsilon_limit", "delta")
-    return {"balances": [{n: getattr(b, n) for n in names} for b in found]}
+    return {"balances": [balance(b) for b in found]}
+
+
+def balance(found: Balance) -> Json:
+    """One account of the ledger."""
+    return asdict(found)
 
 
 def page(found: Page) -> Json:

@@ -14,7 +14,7 @@ from sandbox.stages.budget import charges
 from sandbox.stages.clock import Clock
 from sandbox.stages.prepare import Prepared
 from sandbox.stages.releases import Tables, kept, missing
-from sandbox.store.ledger import Reservation, Short
+from sandbox.store.ledger import Reservation, Short, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,17 @@ class Begun:
 
 
 def begin(request: Request, prepared: Prepared, context: Context, clock: Clock) -> Begun:
-    """Write the intent and pay, durably and at once; refuses BUDGET or QUOTA, the intent on record."""
+    """Write the intent and pay, durably and at once; refuses BUDGET or QUOTA, the intent on record.
+
+    What an earlier try of the same request began and has not kept is not begun again: UNFINISHED.
+    """
     plan = prepared.plan
     with clock.stage("reserve"):
         tables = {} if plan is None else kept(plan, context)
         lacking = () if plan is None else missing(plan, tables)
         with context.store.database.write():
+            if lacking:
+                _check_first(request, context)
             record.intent(request, context, prepared)
             room = _quota(request, context)
             paid = _reserve(request, plan, lacking, context) if plan is not None and lacking else None
@@ -43,11 +48,28 @@ def begin(request: Request, prepared: Prepared, context: Context, clock: Clock) 
     if not room:
         raise refuse(Code.QUOTA, context.grant.id)
     if isinstance(paid, Short):
-        dataset = all(not c.account.startswith(f"{context.grant.id}/") for c in paid.charges)
-        raise refuse(
-            Code.DATASET_BUDGET if dataset else Code.BUDGET, ", ".join(c.account for c in paid.charges)
-        )
+        raise refuse(_why(paid, context), ", ".join(c.account for c in paid.charges))
     return Begun(tables, lacking, paid)
+
+
+def _check_first(request: Request, context: Context) -> None:
+    """Two tries of one request may draw two noises for one charge: only the first draws."""
+    begun = context.store.ledger.reservation(_name(request))
+    if begun is not None and begun.state is not State.RELEASED:
+        raise refuse(Code.UNFINISHED, request.id)
+
+
+def _why(short: Short, context: Context) -> Code:
+    """Whose limit it is, and whether an approval would do."""
+    if len(short.awaiting) == len(short.charges):
+        return Code.BUDGET_APPROVAL
+    own = any(charge.account.startswith(f"{context.grant.id}/") for charge in short.charges)
+    return Code.BUDGET if own else Code.DATASET_BUDGET
+
+
+def _name(request: Request) -> str:
+    """A request's name in the ledger: ids are unique to a person."""
+    return f"{request.person.name}/{request.id}"
 
 
 def _quota(request: Request, context: Context) -> bool:
@@ -55,7 +77,8 @@ def _quota(request: Request, context: Context) -> bool:
     guard = context.guard
     if not isinstance(guard, ExactGuard):
         return True
-    return context.store.ledger.use(context.grant.id, request.time.date(), guard.per_day, guard.total)
+    ledger, day = context.store.ledger, request.time.date()
+    return ledger.use(context.grant.id, day, guard.per_day, guard.total, _name(request))
 
 
 def _reserve(
@@ -64,5 +87,5 @@ def _reserve(
     """Set the cost aside, on all accounts or none, and mark that data is about to be read."""
     owed = charges(plan, lacking, context)
     ledger = context.store.ledger
-    result = ledger.reserve(f"{request.person.name}/{request.id}", owed, request.time)
+    result = ledger.reserve(_name(request), owed, request.time)
     return result if isinstance(result, Short) else ledger.touch(result)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from sandbox.context import Context
-from sandbox.model import Balance
 from sandbox.policy.documents import Budget, DpGuard
 from sandbox.privacy.accounting import Account, Cost, account, as_dataset_cost
 from sandbox.privacy.plan import Plan, Priced
-from sandbox.store.ledger import Account as Spent
 from sandbox.store.ledger import Charge
 
 
@@ -24,6 +22,12 @@ def charges(plan: Plan, missing: tuple[Priced, ...], context: Context) -> tuple[
     return tuple(result)
 
 
+def limit(context: Context) -> int:
+    """All that a DP grant may ever spend of one unit kind of one dataset, in ledger units."""
+    assert isinstance(context.guard, DpGuard)
+    return account(Budget(context.guard.total, context.guard.delta)).limit_nano
+
+
 def owed(missing: tuple[Priced, ...]) -> dict[str, Cost]:
     """What these releases cost, by the scope of the unit that pays."""
     found: dict[str, Cost] = {}
@@ -36,17 +40,3 @@ def owed(missing: tuple[Priced, ...]) -> dict[str, Cost]:
 
 def _charge(name: str, cost: Cost, limit: Account) -> Charge:
     return Charge(name, str(limit.measure), cost.nano, cost.delta_atto, limit.limit_nano, limit.limit_atto)
-
-
-def balance(spent: Spent, budget: Budget) -> Balance:
-    """An account as people read it: ledger units, and epsilon at the budget's delta."""
-    limit = account(budget)
-    return Balance(
-        spent.account,
-        spent.measure,
-        spent.spent,
-        limit.limit_nano,
-        limit.epsilon(spent.spent) if spent.spent else 0.0,
-        float(budget.epsilon),
-        float(budget.delta),
-    )

@@ -25,6 +25,7 @@ from sandbox.sql.compile import compile_relation
 from sandbox.sql.relation import Relation
 from sandbox.stages.aim import aim
 from sandbox.stages.clock import Clock
+from sandbox.stages.outline import Outline, outline
 from sandbox.stages.read import Reading, read
 from sandbox.stages.shape import answer_columns
 
@@ -42,7 +43,7 @@ class Prepared:
 
     ``sql`` makes the answer, over the releases of ``plan`` or (``None``) over cubes and public tables.
     ``places``: for each noisy column, in which column of ``sql`` its half-widths are.  ``identity`` is the
-    plan's hash, for the log.
+    plan's hash and ``outline`` what the question looks like beside others, both for the log.
     """
 
     mode: Mode
@@ -53,11 +54,12 @@ class Prepared:
     columns: tuple[AnswerColumn, ...]
     derivation: Derivation
     guarantee: tuple[Words, ...]
+    outline: Outline
 
 
 def prepare(request: Request, context: Context, clock: Clock) -> Prepared:
     """Check freezes and period, then read and plan the text, or remember both."""
-    _in_force(request, context)
+    in_force(request, context)
     if request.within is not None:
         request = replace(request, epsilon=_aimed(request, context, clock), within=None)
     key = (*_world(context), request.sql, request.epsilon)
@@ -83,7 +85,8 @@ def _aimed(request: Request, context: Context, clock: Clock) -> Fraction:
         return aim(reading.relation, request.within, context.guard, context)
 
 
-def _in_force(request: Request, context: Context) -> None:
+def in_force(request: Request, context: Context) -> None:
+    """Refuse FROZEN or GRANT_PERIOD; asked when a query begins, and again before its answer leaves."""
     frozen = context.store.freezes.frozen(context.grant.id, context.datasets, request.person.organisation)
     if frozen is not None:
         raise refuse(Code.FROZEN, frozen.subject)
@@ -128,7 +131,8 @@ def _shown(mode: Mode, plan: Plan | None, post: Relation, reading: Reading, told
     relation, places = with_margins(post)
     columns = answer_columns(post, plan, reading.names, noisy=frozenset(places))
     identity = "" if plan is None else plan.identity
-    return Prepared(mode, plan, identity, compile_relation(relation), places, columns, *told)
+    drawn = outline(reading.relation)
+    return Prepared(mode, plan, identity, compile_relation(relation), places, columns, *told, drawn)
 
 
 def _planned(relation: Relation, request: Request, guard: DpGuard) -> Plan:

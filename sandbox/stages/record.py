@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from sandbox.context import Context
 from sandbox.errors import Code, Reason, Refusal
 from sandbox.model import Answer, Explained, Refused, Request
+from sandbox.stages.budget import limit
 from sandbox.stages.clock import Clock
 from sandbox.stages.prepare import Prepared
 from sandbox.store.audit import Event
@@ -21,9 +22,11 @@ def intent(request: Request, context: Context, prepared: Prepared) -> int:
         "mode": str(prepared.mode),
         "snapshot": context.snapshot,
         "catalogue": context.catalogue.version,
+        **asdict(prepared.outline),
     }
     if prepared.plan is not None:
         payload["plan"] = prepared.identity
+        payload["limit"] = limit(context)
     return _append(Event.INTENT, request, context, nano=nano, payload=payload)
 
 

@@ -21,7 +21,7 @@ from sandbox.sql.compile import compile_relation
 from sandbox.stages import record
 from sandbox.stages.begin import Begun
 from sandbox.stages.clock import Clock
-from sandbox.stages.prepare import Prepared
+from sandbox.stages.prepare import Prepared, in_force
 from sandbox.stages.releases import Tables, keep, name_of, price_of, public
 from sandbox.stages.shape import split_table
 
@@ -38,11 +38,12 @@ def run(request: Request, prepared: Prepared, begun: Begun, context: Context, cl
             tables[name_of(priced)] = table if last else keep(request, priced, context, table)
     try:
         answer = _answer(request, prepared, begun, context, tables, clock)
+        clock.until_tick(context.clock_ms)
+        in_force(request, context)  # a freeze may have come meanwhile
     except Exception:
         with context.store.database.write():
             _settle(request, begun, context, tables)  # what was paid for is kept, though this answer is lost
         raise
-    clock.until_tick(context.clock_ms)
     with context.store.database.write():
         if _settle(request, begun, context, tables):
             return record.answered(request, context, answer, clock)

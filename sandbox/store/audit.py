@@ -51,6 +51,7 @@ class Event(StrEnum):
     PURGE = "purge"
     START = "start"
     ALERT = "alert"
+    CANCEL = "cancel"
     KEY = "key"
 
 

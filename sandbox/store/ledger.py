@@ -5,6 +5,7 @@ Invariants:
 - all charges of a request are made, or none;
 - spent lives under the account's name for ever: a limit comes with each charge, from the policy in force,
   and a lowered or raised limit changes nothing that was spent;
+- the limit in force only ever sinks with the policy's; what the policy raises counts once it is approved;
 - a reservation is executed at most once (``touch`` succeeds once) and is refunded only if it never was;
 - a crash leaves its reservation spent, and ``orphans`` shows it.
 
@@ -24,10 +25,10 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, text, update
+from sqlalchemy import Connection, Row, Select, case, delete, insert, select, text, update
 
 from sandbox.store.database import Database, insert_new, micros, moment
-from sandbox.store.schema import ledger_accounts, reservation_charges, reservations, uses
+from sandbox.store.schema import counted_requests, ledger_accounts, reservation_charges, reservations, uses
 
 MOST: Final = 2**62
 """The largest amount, delta or limit: two of them still add up within 64 bits."""
@@ -78,14 +79,18 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Short:
-    """Nothing was charged; these charges do not fit."""
+    """Nothing was charged; these charges do not fit.
+
+    ``awaiting``: those of their accounts whose policy has room, in a raised limit that nobody approved yet.
+    """
 
     charges: tuple[Charge, ...]
+    awaiting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What an account has spent, and the limits last seen with a charge (for display only)."""
+    """What an account has spent, and the limits in force: approved, and never above the policy's last seen."""
 
     account: str
     measure: str
@@ -93,6 +98,10 @@ class Account:
     limit: int
     delta_spent: int
     delta_limit: int
+
+    def covers(self, limit: int, delta_limit: int) -> bool:
+        """Whether these limits raise nothing."""
+        return limit <= self.limit and delta_limit <= self.delta_limit
 
 
 def whole(name: str, value: int, least: int = 0) -> int:
@@ -121,17 +130,25 @@ class Ledger:
         with self._database.write() as connection:
             for charge in wanted:  # sorted: gateways that lock rows take them in the same order
                 _open(connection, charge)
-            savepoint = connection.begin_nested()
-            if not _claim(connection, request, now):
-                savepoint.rollback()
-                return _same(_load(connection, request), wanted)
-            short = tuple(charge for charge in wanted if not _spend(connection, charge))
-            if short:
-                savepoint.rollback()
-                return Short(short)
-            _note(connection, request, wanted)
-            savepoint.commit()
-            return _load(connection, request)
+            try:
+                with self._database.write():
+                    return _reserved(connection, request, wanted, now)
+            except _NoRoom as no:
+                waiting = (charge.account for charge in no.charges if _has_room(connection, charge))
+                return Short(no.charges, tuple(waiting))
+
+    def approve(self, account: str, limit: int, delta_limit: int) -> Account:
+        """Put these limits in force: the decision on a raised total.  The caller logs it.
+
+        Raises ``ValueError`` for an account that was never charged.
+        """
+        approved = {"approved_limit": whole("limit", limit), "approved_delta_limit": whole("delta", delta_limit)}
+        here = update(ledger_accounts).where(ledger_accounts.c.account == account)
+        with self._database.write() as connection:
+            row = connection.execute(here.values(approved).returning(*ledger_accounts.c)).first()
+        if row is None:
+            raise ValueError("there is no such account")
+        return _account(row)
 
     def touch(self, reservation: Reservation) -> Reservation:
         """Raw data is about to be read: the charge stands from here on.  ``StateError`` if not the first."""
@@ -176,11 +193,18 @@ class Ledger:
         """Every account, by name."""
         return self._accounts(None)
 
-    def use(self, grant: str, day: dt.date, per_day: int | None, total: int | None) -> bool:
-        """Count one query of a grant if both quotas (``None``: no limit) allow it; False if not."""
+    def use(
+        self, grant: str, day: dt.date, per_day: int | None, total: int | None, request: str = ""
+    ) -> bool:
+        """Count one query of a grant if both quotas (``None``: no limit) allow it; False if not.
+
+        A ``request`` that was counted before is allowed, and counted no more.
+        """
         limits = ((_EVER, total), (day.isoformat(), per_day))
         try:
             with self._database.write() as connection:
+                if request and not insert_new(connection, counted_requests, request=request):
+                    return True
                 for key, limit in limits:
                     _count(connection, grant, key, limit)
         except _NoRoom:
@@ -202,28 +226,51 @@ class Ledger:
             return tuple(_account(row) for row in connection.execute(statement))
 
 
+def _reserved(
+    connection: Connection, request: str, wanted: tuple[Charge, ...], now: dt.datetime
+) -> Reservation:
+    """Charge all of ``wanted``, or raise ``_NoRoom`` with what does not fit."""
+    if not _claim(connection, request, now):
+        return _same(_load(connection, request), wanted)
+    short = tuple(charge for charge in wanted if not _spend(connection, charge))
+    if short:
+        raise _NoRoom(short)
+    _note(connection, request, wanted)
+    return _load(connection, request)
+
+
 def _open(connection: Connection, charge: Charge) -> None:
-    """Make the account's row on first use, else note the limits now in force."""
+    """Make the account's row on first use, else apply what sank of the policy's limits."""
     table = ledger_accounts
-    limits = {"last_limit": charge.limit, "last_delta_limit": charge.delta_limit}
     fresh = {"account": charge.account, "measure": charge.measure, "spent": 0, "delta_spent": 0}
-    if insert_new(connection, table, **fresh, **limits):
+    told = {"approved_limit": charge.limit, "approved_delta_limit": charge.delta_limit}
+    if insert_new(connection, table, **fresh, **told):
         return
+    least = {name: case((table.c[name] > limit, limit), else_=table.c[name]) for name, limit in told.items()}
     same = (table.c.account == charge.account, table.c.measure == charge.measure)
-    if connection.execute(update(table).where(*same).values(limits)).rowcount == 0:
+    if connection.execute(update(table).where(*same).values(least)).rowcount == 0:
         raise ValueError("an account keeps the measure it was opened with")
 
 
 def _spend(connection: Connection, charge: Charge) -> bool:
-    """The one conditional update; the room left is computed here so that no sum can overflow there."""
+    """The one conditional update; room is what is left of a limit, so that no sum can overflow."""
     table = ledger_accounts
     fits = (
         table.c.account == charge.account,
-        table.c.spent <= charge.limit - charge.amount,
-        table.c.delta_spent <= charge.delta_limit - charge.delta,
+        table.c.spent <= table.c.approved_limit - charge.amount,
+        table.c.delta_spent <= table.c.approved_delta_limit - charge.delta,
     )
     values = {"spent": table.c.spent + charge.amount, "delta_spent": table.c.delta_spent + charge.delta}
     return connection.execute(update(table).where(*fits).values(values)).rowcount == 1
+
+
+def _has_room(connection: Connection, charge: Charge) -> bool:
+    """Whether the policy's own limits, approved or not, would cover the charge."""
+    here = select(ledger_accounts).where(ledger_accounts.c.account == charge.account)
+    row = connection.execute(here).one()
+    return bool(
+        row.spent + charge.amount <= charge.limit and row.delta_spent + charge.delta <= charge.delta_limit
+    )
 
 
 def _refund(connection: Connection, charge: Charge) -> None:
@@ -277,7 +324,11 @@ _COUNTED: Final = text(
 
 
 class _NoRoom(Exception):
-    """A quota is used up: what was counted with it is undone."""
+    """A quota or these charges do not fit: what was written with them is undone."""
+
+    def __init__(self, charges: tuple[Charge, ...] = ()) -> None:
+        super().__init__()
+        self.charges = charges
 
 
 def _count(connection: Connection, grant: str, key: str, limit: int | None) -> None:
@@ -324,4 +375,5 @@ def _cost(charge: Charge) -> tuple[str, str, int, int]:
 
 
 def _account(row: Row[Any]) -> Account:
-    return Account(row.account, row.measure, row.spent, row.last_limit, row.delta_spent, row.last_delta_limit)
+    limits = (row.approved_limit, row.approved_delta_limit)
+    return Account(row.account, row.measure, row.spent, limits[0], row.delta_spent, limits[1])

@@ -31,9 +31,10 @@ ledger_accounts = Table(
     Column("measure", String, nullable=False),
     Column("spent", BigInteger, nullable=False),
     Column("delta_spent", BigInteger, nullable=False),
-    Column("last_limit", BigInteger, nullable=False),
-    Column("last_delta_limit", BigInteger, nullable=False),
+    Column("approved_limit", BigInteger, nullable=False),
+    Column("approved_delta_limit", BigInteger, nullable=False),
 )
+"""The approved limits are those in force: they sink with the policy's, and only a person raises them."""
 
 reservations = Table(
     "reservations",
@@ -62,6 +63,9 @@ uses = Table(
     Column("day", String, primary_key=True),
     Column("used", BigInteger, nullable=False),
 )
+
+counted_requests = Table("counted_requests", metadata, Column("request", String, primary_key=True))
+"""Requests that were counted against a quota: a retry is not counted again."""
 
 answers = Table(
     "answers",
@@ -170,6 +174,16 @@ cursors = Table(
     Column("position", BigInteger, nullable=False),
 )
 """How far each follower of the log has come: entries below ``position`` are done."""
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("rule", String, primary_key=True),
+    Column("subject", String, primary_key=True),
+    Column("newest", BigInteger, primary_key=True),
+    Column("seq", ROW_ID, ForeignKey("audit.seq"), nullable=False),
+)
+"""The monitor's alerts: the newest entry that each rests on, and its own entry in the log."""
 
 log_views = Table(
     "log_views",

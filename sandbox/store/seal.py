@@ -23,6 +23,9 @@ from sandbox.store.log.hashing import Hash
 FORMAT: Final = 1
 """Version of the hashed form, part of it."""
 
+UNREADABLE: Final = (ValueError, TypeError, OverflowError)
+"""What ``rebuilt`` raises for columns that no entry could have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
@@ -71,7 +74,7 @@ def opening(told: Mapping[str, Any]) -> bytes:
 
 
 def rebuilt(row: Row[Any], hash: Hash) -> Sealed:
-    """The sealed form of a stored row.  Raises ``ValueError`` for columns that no entry could have."""
+    """The sealed form of a stored row.  Raises one of ``UNREADABLE`` for columns that no entry could have."""
     facts = dict(row._mapping)
     personal = None if row.salt is None else opening(facts)
     return Sealed(row.seq, data(facts), row.leaf, row.commitment, row.salt, personal, hash)

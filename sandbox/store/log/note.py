@@ -20,7 +20,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 ED25519: Final = 1
 """The signature type in a key's id and text."""
 
-_NAME: Final = re.compile(r"[^\s+\x00-\x20]+")
+NAME: Final = re.compile(r"[^\s+\x00-\x20]+")
+"""A key's name, and a log's."""
+
 _LINE: Final = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/]+={0,2})\n")
 _MOST_LINES: Final = 100
 _PRIVATE: Final = "PRIVATE+KEY+"
@@ -76,7 +78,7 @@ class Signer:
     @classmethod
     def of(cls, name: str, seed: bytes) -> Signer:
         """The key of this seed.  Raises ``NoteError`` for a name with spaces or plus signs."""
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise NoteError("a key's name has no space and no plus sign")
         raw = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
         return cls(seed, PublicKey(name, raw))
@@ -139,7 +141,7 @@ def _parts(text: str) -> tuple[str, str, bytes]:
     name, _, rest = text.partition("+")
     id, _, value = rest.partition("+")
     data = _decoded(value)
-    if not _NAME.fullmatch(name) or len(data) != 33 or data[0] != ED25519:
+    if not NAME.fullmatch(name) or len(data) != 33 or data[0] != ED25519:
         raise NoteError("not a key")
     return name, id, data[1:]
 

@@ -33,7 +33,9 @@ from sandbox.store.log.identity import Identity
 from sandbox.store.log.keys import Keys
 from sandbox.store.log.note import NoteError, Signer
 from sandbox.store.log.tree import MissingTileError, Tree
+from sandbox.store.log.whole import Verified, verify
 from sandbox.store.schema import audit
+from sandbox.store.seal import UNREADABLE
 
 PUBLISHED: Final = "checkpoint"
 _BATCH: Final = 10_000
@@ -50,8 +52,8 @@ def begin(database: Database, folder: Path, origin: str = "", hash: Hash = SHA25
     """Give a log its name, hash function and first key; what it has already stays.
 
     Without an ``origin`` the name is drawn at random.  Refuses with ``Code.LOG_KEY`` where the log has a name
-    and its key is not here, ``Code.LOG_DAMAGED`` where a key is here and the log is gone.  Raises ``NoteError``
-    for an origin with spaces or plus signs.
+    and its key is not here, ``Code.LOG_DAMAGED`` where a key is here and the log is gone.  Raises
+    ``NoteError`` for an origin with spaces or plus signs.
     """
     keys = Keys(folder / "keys")
     present = keys.present  # looked at first: another process may begin the log just now
@@ -94,7 +96,10 @@ class TransparencyLog:
         Refuses with ``Code.NOT_FOUND`` for an entry that is not there, ``Code.LOG_DAMAGED`` for one that is
         not what was sealed.
         """
-        sealed = self._audit.sealed(seq)
+        try:
+            sealed = self._audit.sealed(seq)
+        except UNREADABLE:
+            raise damaged(f"entry {seq}") from None
         if sealed is None:
             raise refuse(Code.NOT_FOUND, f"entry {seq}")
         if not sealed.intact:
@@ -114,14 +119,14 @@ class TransparencyLog:
         """
 
         def proved(tree: Tree) -> Mapping[str, object]:
-            if not 0 <= old <= tree.size:
-                raise refuse(Code.CHECKPOINT, f"{old} entries, where there are {tree.size}")
-            proof = tree.consistency(old)
-            if not merkle.consistent(old, tree.size, tree.root(old), tree.root(), proof, self.hash):
-                raise MissingTileError
+            proof = self._consistent(tree, old, tree.size)
             return receipt.consistency(self.hash, old, proof, self._head(tree))
 
         return self._do(proved)
+
+    def proof(self, old: int, new: int) -> merkle.Proof:
+        """Proof that the first ``new`` entries begin with the first ``old``; refuses as ``consistency``."""
+        return self._do(lambda tree: self._consistent(tree, old, new))
 
     def holds(self, signed: str) -> Checkpoint:
         """The head in a checkpoint that somebody held, if this log begins with it.
@@ -139,6 +144,22 @@ class TransparencyLog:
             return checkpoint.opened(signed, self.origin, self.keys.public())
         except NoteError as error:
             raise refuse(Code.CHECKPOINT, str(error)) from None
+
+    def verify(self, held: str = "") -> Verified:
+        """Check every entry, commitment, tile and signed head; ``held``: a checkpoint that somebody held.
+
+        Makes wrong tiles again.  Refuses with ``Code.CHECKPOINT`` a ``held`` that this log did not sign,
+        ``Code.LOG_DAMAGED`` with every fault, leaving everything as it is.
+        """
+        heads = [self.signed_here(self._do(self._head))]
+        published = self._published()
+        heads += [] if published is None else [published]
+        heads += [self.signed_here(held)] if held else []
+        found = verify(self._database, self.folder, self.hash, tuple(heads))
+        found.raise_faults()
+        if found.tiles:
+            self._do(self._make_again)
+        return found
 
     def publish(self) -> str:
         """Put the head and the tiles of its size in place for others to read; the head."""
@@ -170,6 +191,9 @@ class TransparencyLog:
                 self._tree = None
                 raise refuse(Code.STORE, "the log's files cannot be written") from None
 
+    def _make_again(self, tree: Tree) -> None:
+        self._tree = self._remade(tree)
+
     def _proved(self, tree: Tree, seq: int, leaf: bytes) -> tuple[merkle.Proof, str]:
         if seq >= tree.size:
             raise damaged(f"entry {seq}")
@@ -177,6 +201,14 @@ class TransparencyLog:
         if merkle.root_of_inclusion(seq, tree.size, leaf, path, self.hash) != tree.root():
             raise MissingTileError
         return path, self._head(tree)
+
+    def _consistent(self, tree: Tree, old: int, new: int) -> merkle.Proof:
+        if not 0 <= old <= new <= tree.size:
+            raise refuse(Code.CHECKPOINT, f"{old} entries, where there are {new}")
+        proof = merkle.consistency(old, new, tree.node, self.hash)
+        if not merkle.consistent(old, new, tree.root(old), tree.root(new), proof, self.hash):
+            raise MissingTileError
+        return proof
 
     def _begins(self, tree: Tree, held: Checkpoint) -> None:
         if held.size > tree.size:

@@ -30,7 +30,7 @@ class Tree:
     def __init__(self, hash: Hash, folder: Path) -> None:
         self.hash = hash
         self.size = 0
-        self._folder = folder
+        self.folder = folder
         self._edge: list[Tile] = []
         self._old: OrderedDict[tuple[int, int], Tile] = OrderedDict()
 
@@ -63,10 +63,6 @@ class Tree:
         """The audit path of a leaf in the whole tree."""
         return merkle.inclusion(index, self.size, self.node, self.hash)
 
-    def consistency(self, old: int) -> merkle.Proof:
-        """That the whole tree begins with its first ``old`` leaves."""
-        return merkle.consistency(old, self.size, self.node, self.hash)
-
     def node(self, height: int, index: int) -> bytes:
         """The hash of a complete subtree.  Raises ``MissingTileError``."""
         level, row = divmod(height, HEIGHT)
@@ -77,7 +73,11 @@ class Tree:
         """Write the partial tiles of this size.  Raises ``OSError``."""
         for level, tile in enumerate(self._edge):
             if tile.width:
-                tiles.write(self._folder, level, self._number(level), tile)
+                self.put(level, self._number(level), tile)
+
+    def put(self, level: int, number: int, tile: Tile) -> None:
+        """Write a tile.  Raises ``OSError``."""
+        tiles.write(self.folder, level, number, tile)
 
     def _number(self, level: int) -> int:
         return self.size >> (HEIGHT * (level + 1))
@@ -88,7 +88,7 @@ class Tree:
         tile = self._edge[level]
         top = tile.add(found)
         if top is not None:
-            tiles.write(self._folder, level, self._number(level), tile)
+            self.put(level, self._number(level), tile)
             self._edge[level] = Tile(self.hash)
             self._add(level + 1, top)
 
@@ -96,7 +96,7 @@ class Tree:
         if number == self._number(level):
             return self._edge[level]
         key = (level, number)
-        found = self._old.get(key) or tiles.read(self._folder, level, number, WIDTH, self.hash)
+        found = self._old.get(key) or tiles.read(self.folder, level, number, WIDTH, self.hash)
         if found is None:
             raise MissingTileError
         self._old[key] = found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -34,9 +34,13 @@ from sandbox.policy.documents import Grant
 from sandbox.policy.effective import effective
 from sandbox.policy.load import load
 from sandbox.store.accounts import Accounts
+from sandbox.store.answers import Answers
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.database import Database
 from sandbox.store.freezes import Freeze, Freezes, Scope
+from sandbox.store.log.desk import Desk, Retention
+from sandbox.store.log.transparency import TransparencyLog
+from sandbox.store.log.witness import Witness
 from sandbox.store.search import LogFilter, LogSearch, Page
 
 NOW = dt.datetime(2026, 3, 4, 22, 0, 0, tzinfo=dt.UTC)
@@ -85,12 +89,24 @@ class View:
 class SimpleGateway:
     """Says what the first word of the query asks for, and remembers what it was asked."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, folder: Path) -> None:
         self._log = AuditLog(database)
         self._search = LogSearch(database)
         self._freezes = Freezes(database)
+        proofs = TransparencyLog(database, self._log, folder)
+        self.desk = Desk(
+            database,
+            self._log,
+            Answers(database),
+            proofs,
+            witness=Witness(proofs, ()),
+            kept=Retention(),
+            now=lambda: NOW,
+        )
         self.asked: list[Request] = []
         self.filters: list[LogFilter] = []
+        self.watched = 0
+        self.drained = False
 
     def query(self, request: Request) -> Answer | Refused:
         self.asked.append(request)
@@ -102,6 +118,8 @@ class SimpleGateway:
             return Refused(request.id, (Reason(Code.UNKNOWN_COLUMN, "x"), use))
         if word == "quota":
             return Refused(request.id, (Reason(Code.QUOTA, "500 a day"),))
+        if word == "busy":
+            return Refused(request.id, (Reason(Code.BUSY, "G-1"),))
         return example(request.id, price=None if word == "exact" else PRICE)
 
     def explain(self, request: Request) -> Explained | Refused:
@@ -130,6 +148,11 @@ class SimpleGateway:
         )  # fmt: skip
         return self._search.entries(filter)
 
+    def approve(self, person: Person, account: str) -> Balance:
+        if person.role != "bureau":
+            raise refuse(Code.ROLE)
+        return replace(self.budget(person)[0], account=account)
+
     def freeze(self, person: Person, scope: Scope, target: str, reason: str) -> Freeze:
         if person.role != "bureau":
             raise refuse(Code.ROLE)
@@ -138,7 +161,16 @@ class SimpleGateway:
     def lift(self, person: Person, id: int) -> Freeze:
         return self._freezes.lift(id, person.name, NOW)
 
-    def close(self) -> None:
+    def cancel(self, person: Person) -> int:
+        return len([asked for asked in self.asked if asked.person == person])
+
+    def watch(self) -> None:
+        self.watched += 1
+
+    def drain(self) -> None:
+        self.drained = True
+
+    def close(self, grace_s: float = 0.0) -> None:
         self.asked.clear()
 
 
@@ -150,8 +182,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def gateway(database: Database) -> SimpleGateway:
-    return SimpleGateway(database)
+def gateway(database: Database, tmp_path: Path) -> SimpleGateway:
+    return SimpleGateway(database, tmp_path / "log")
 
 
 class Client:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from sandbox.doors.cli import app
 from sandbox.doors.http_schema import ROUTES, SCHEMAS
 from sandbox.doors.reference import GROUPS, errors
 from sandbox.errors import Code
-from sandbox.home import Settings, Worker
+from sandbox.home import Settings
 
 DOCS = Path(__file__).parents[3] / "docs"
 CLI = (DOCS / "cli.md").read_text(encoding="utf-8")
@@ -27,6 +27,8 @@ def commands(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
     """Every command by its full name."""
     for name, found in group.commands.items():
         if hasattr(found, "commands"):
+            if found.invoke_without_command:
+                yield f"{above}{name}", found
             yield from commands(found, f"{above}{name} ")
         else:
             yield f"{above}{name}", found
@@ -62,9 +64,12 @@ def test_every_argument_is_documented() -> None:
 def test_every_setting_is_documented_with_its_default() -> None:
     table = CLI.split("## Settings")[1]
     told = dict(re.findall(r"^\| `([a-z_.]+)` \| `([^`]+)` \|", table, re.MULTILINE))
-    settings = {f.name: getattr(Settings(), f.name) for f in fields(Settings) if f.name != "worker"}
-    settings |= {f"worker.{f.name}": getattr(Worker(), f.name) for f in fields(Worker)}
-    assert {k: v.strip('"') for k, v in told.items()} == {k: str(v) for k, v in settings.items()}
+    settings: dict[str, object] = {}
+    for name, value in asdict(Settings()).items():
+        settings |= {f"{name}.{n}": v for n, v in value.items()} if isinstance(value, dict) else {name: value}
+    assert {k: v.strip('"') for k, v in told.items()} == {
+        k: str(list(v) if isinstance(v, tuple) else v) for k, v in settings.items()
+    }
 
 
 def test_every_address_and_parameter_is_documented() -> None:

@@ -102,6 +102,19 @@ def test_a_quota_says_when_to_come_back(client: Client) -> None:
     assert response.headers["retry-after"] == "7200"  # it is 22:00
 
 
+def test_a_full_line_says_to_come_back_soon(client: Client) -> None:
+    response = client.post("/v1/queries", json={"sql": "busy", "grant": "G-1"})
+    problem(response, Code.BUSY, 429)
+    assert response.headers["retry-after"] == "5"
+
+
+def test_one_stops_ones_own_queries(client: Client) -> None:
+    client.post("/v1/queries", json=ASK)
+    assert client.post("/v1/cancel").json() == {"stopped": 1}
+    problem(client.post("/v1/cancel?x=1"), Code.REQUEST)
+    problem(client.get("/v1/cancel"), Code.METHOD, 405)
+
+
 def test_explain_catalog_budget(client: Client) -> None:
     assert set(client.post("/v1/explain", json=ASK).json()) == set(SCHEMAS["Explained"]["required"])
     problem(client.post("/v1/explain", json=ASK | {"sql": "unknown t"}), Code.UNKNOWN_TABLE)

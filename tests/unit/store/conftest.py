@@ -11,22 +11,15 @@ from pathlib import Path
 import pytest
 
 from sandbox.store.database import Database
-from tests.support.postgres import Server, running
+from tests.support.postgres import Server
 
 DIALECTS = ("sqlite", "postgresql")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "place" in metafunc.fixturenames:
-        known = DIALECTS[:1] if "path" in metafunc.fixturenames else DIALECTS
-        metafunc.parametrize("place", known, indirect=True)
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    """The server of this test process."""
-    with running() as found:
-        yield found
+    known = DIALECTS[:1] if "path" in metafunc.fixturenames else DIALECTS
+    for name in {"place", "empty"} & set(metafunc.fixturenames):
+        metafunc.parametrize(name, known, indirect=True)
 
 
 @pytest.fixture
@@ -36,11 +29,20 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where an empty store is: what ``Database`` takes."""
+    """Where a store without entries is, or will be: what ``Database`` takes."""
     if request.param == "sqlite":
         return str(tmp_path / "store.db")
     found: Server = request.getfixturevalue("server")
     return found.store()
+
+
+@pytest.fixture
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where no store is yet."""
+    if request.param == "sqlite":
+        return str(tmp_path / "store.db")
+    found: Server = request.getfixturevalue("server")
+    return found.database()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,12 +73,35 @@ def test_nothing_is_charged_when_the_second_account_does_not_fit(ledger: Ledger)
 
 def test_an_edited_limit_refills_nothing(ledger: Ledger) -> None:
     reserve(ledger, "r1", charge(amount=80))
-    lowered, raised = charge(amount=1, limit=50), charge(amount=41, limit=120)
+    lowered = charge(amount=1, limit=50)
     assert ledger.reserve("r2", (lowered,), NOW) == Short((lowered,))
-    assert ledger.balance("g/person") == Account("g/person", "rho", 80, 50, 0, 0)  # the limit last seen
-    assert ledger.reserve("r3", (raised,), NOW) == Short((raised,))
-    reserve(ledger, "r4", charge(amount=40, limit=120))
+    assert ledger.balance("g/person") == Account("g/person", "rho", 80, 50, 0, 0)  # applied at once
+
+
+def test_a_raised_limit_counts_once_it_is_approved(ledger: Ledger) -> None:
+    reserve(ledger, "r1", charge(amount=80))
+    raised, over = charge(amount=40, limit=120), charge(amount=41, limit=120)
+    assert ledger.reserve("r2", (raised,), NOW) == Short((raised,), ("g/person",))
+    assert ledger.reserve("r3", (over,), NOW) == Short((over,))  # approval would not help
+    reserve(ledger, "r4", charge(amount=15, limit=120))  # within what is in force
+    held = ledger.balance("g/person")
+    assert held == Account("g/person", "rho", 95, 100, 0, 0)
+    assert held.covers(100, 0) and not held.covers(101, 0) and not held.covers(1, 1)
+    assert ledger.approve("g/person", 120, 0) == Account("g/person", "rho", 95, 120, 0, 0)
+    reserve(ledger, "r5", charge(amount=25, limit=120))
     assert spent(ledger) == 120
+    with pytest.raises(ValueError, match="no such account"):
+        ledger.approve("other/person", 120, 0)
+
+
+def test_a_limit_that_was_lowered_is_raised_by_approval_alone(ledger: Ledger) -> None:
+    reserve(ledger, "r1", charge(delta=1, limit=100, delta_limit=9))
+    reserve(ledger, "r2", charge(delta=1, limit=50, delta_limit=5))
+    back = charge(amount=40, delta=1, limit=100, delta_limit=9)
+    assert ledger.reserve("r3", (back,), NOW) == Short((back,), ("g/person",))
+    deltas = charge(amount=1, delta=4, limit=100, delta_limit=9)
+    assert ledger.reserve("r4", (deltas,), NOW) == Short((deltas,), ("g/person",))
+    assert ledger.balance("g/person") == Account("g/person", "rho", 20, 50, 2, 5)
 
 
 def test_an_account_keeps_its_measure(ledger: Ledger) -> None:
@@ -203,10 +225,10 @@ def test_threads_spend_the_budget_exactly(ledger: Ledger) -> None:
 
 
 RACER = """
-import datetime as dt, pathlib, sys
+import datetime as dt, sys
 from sandbox.store.database import Database
 from sandbox.store.ledger import Charge, Ledger, Reservation
-store = Database(pathlib.Path(sys.argv[1]))
+store = Database(sys.argv[1])
 ledger = Ledger(store)
 now = dt.datetime.now(dt.UTC)
 granted = 0
@@ -220,8 +242,8 @@ print(granted)
 """
 
 
-def test_processes_spend_the_budget_exactly(ledger: Ledger, path: Path) -> None:
-    command = [sys.executable, "-c", RACER, str(path)]
+def test_processes_spend_the_budget_exactly(ledger: Ledger, place: str) -> None:
+    command = [sys.executable, "-c", RACER, place]
     racers = [
         subprocess.Popen([*command, str(number)], stdout=subprocess.PIPE, text=True) for number in range(3)
     ]
@@ -232,10 +254,10 @@ def test_processes_spend_the_budget_exactly(ledger: Ledger, path: Path) -> None:
 
 
 CRASHER = """
-import datetime as dt, os, pathlib, signal, sys
+import datetime as dt, os, signal, sys
 from sandbox.store.database import Database
 from sandbox.store.ledger import Charge, Ledger
-store = Database(pathlib.Path(sys.argv[1]))
+store = Database(sys.argv[1])
 ledger = Ledger(store)
 now = dt.datetime.now(dt.UTC)
 made = ledger.reserve("crashed", (Charge("g/person", "rho", 10, 0, 100, 0),), now)
@@ -248,10 +270,10 @@ with store.write() as connection:
 
 
 @pytest.mark.parametrize("state", [State.RESERVED, State.TOUCHED])
-def test_a_crash_leaves_its_reservation_spent(path: Path, state: State) -> None:
-    ended = subprocess.run([sys.executable, "-c", CRASHER, str(path), state.value], timeout=60, check=False)
+def test_a_crash_leaves_its_reservation_spent(place: str, state: State) -> None:
+    ended = subprocess.run([sys.executable, "-c", CRASHER, place, state.value], timeout=60, check=False)
     assert ended.returncode == -signal.SIGKILL
-    store = Database(path)
+    store = Database(place)
     ledger = Ledger(store)
     assert [(kept.request, kept.state) for kept in ledger.orphans()] == [("crashed", state)]
     assert spent(ledger) == 10
@@ -278,6 +300,14 @@ def test_queries_are_counted_by_day_and_in_total(ledger: Ledger) -> None:
     assert ledger.use("none", monday, 0, None) is False
     with pytest.raises(ValueError, match="quota"):
         ledger.use("g", monday, -1, None)
+
+
+def test_a_request_is_counted_once(ledger: Ledger) -> None:
+    day = dt.date(2026, 11, 23)
+    assert [ledger.use("g", day, 2, 9, name) for name in ("a", "a", "b", "c", "c", "a")] == [
+        True, True, True, False, False, True,
+    ]  # fmt: skip
+    assert ledger.used("g", day) == (2, 2)
 
 
 def test_threads_use_the_quota_exactly(ledger: Ledger) -> None:
