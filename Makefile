@@ -2,6 +2,7 @@
 #
 #   make demo [ONCE=1]       ingest both demo data sets, tell the story, serve (ONCE=1: end instead)
 #   make test                lint, types, layers, every test, coverage gate
+#   make race                64 clients, two gateways, one budget: on SQLite and on PostgreSQL
 #   make bench [ONLY=name]   costs against plain DuckDB
 #   make tpch [SCALE=1]      TPC-H's 22 queries under differential privacy: errors, ratios, refusals
 #   make corpus FILE=x.jsonl score a file of cases against the gateway over HTTP
@@ -9,6 +10,7 @@
 #   make laws N=100000       the law tests at a given number of cases
 #   make fuzz-queries N=100000   random queries against the naive engine
 #   make audit-epsilon N=100000  empirical lower bounds on the privacy loss, N answers a database
+#   make postgresql          the PostgreSQL server that tests start (Debian, as root)
 #   make lint | format       check | rewrite the code's form
 #   make lock                resolve constraints.txt anew
 
@@ -22,13 +24,13 @@ JOBS ?= 2
 N ?= 20000
 SCALE ?= 1
 
-.PHONY: demo test bench tpch peers corpus laws fuzz-queries audit-epsilon lint format lock install clean
+.PHONY: demo test race postgresql bench tpch peers corpus laws fuzz-queries audit-epsilon lint format lock install clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
 	$(BIN)/sandbox demo $(if $(ONCE),--once)
 
-test: lint
+test: lint postgresql
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term-missing:skip-covered
 
 bench: $(READY)
@@ -44,6 +46,9 @@ corpus: $(READY)
 # Other systems beside ours, each in a virtual environment of its own under build/peers.
 peers: $(READY)
 	$(BIN)/python -m bench.peers $(ARGS)
+
+race: $(READY) postgresql
+	$(BIN)/python tests/faults/race.py
 
 laws: $(READY)
 	$(BIN)/python tests/property/laws.py $(N)
@@ -65,6 +70,13 @@ format: $(READY)
 	$(BIN)/ruff format
 
 install: $(READY)
+
+# A server of its own is started by whoever needs one; Debian keeps it out of PATH.
+postgresql:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && \
+		  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends postgresql; } || \
+		{ echo "PostgreSQL is needed for the tests: install its server" >&2; exit 1; }
 
 # The stamp is younger than what it was made from, so a changed lock installs again.
 $(READY): pyproject.toml constraints.txt

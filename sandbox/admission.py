@@ -133,6 +133,11 @@ class Admission:
         with self._lock:
             return (*self._running, *(t for line in self._waiting.values() for t in line))
 
+    def load(self) -> tuple[int, int]:
+        """How many run, and how many wait."""
+        with self._lock:
+            return len(self._running), sum(map(len, self._waiting.values()))
+
     def stop(self, wanted: Callable[[Request], bool], reason: Reason) -> int:
         """Stop every turn whose request is wanted stopped; how many there were."""
         found = [turn for turn in self.turns() if wanted(turn.request)]

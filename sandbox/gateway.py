@@ -22,6 +22,7 @@ from sandbox.engine.twin import Twin
 from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.home import Home, Worker
 from sandbox.model import Answer, Balance, Explained, Person, Refused, Request
+from sandbox.monitor.run import Monitor
 from sandbox.policy.documents import Dataset, Documents, DpGuard, Grant
 from sandbox.policy.effective import effective
 from sandbox.policy.floor import budget_in_force, guard_in_force
@@ -42,10 +43,14 @@ from sandbox.store.log.caretaker import Caretaker
 from sandbox.store.log.desk import Desk, Retention
 from sandbox.store.log.transparency import TransparencyLog
 from sandbox.store.log.witness import Witness
+from sandbox.store.logbook import Logbook
 from sandbox.store.search import LogFilter, LogSearch, Page
 
 BUREAU = "bureau"
 OWNER = "owner"
+
+FOLLOWED = 5000
+"""Entries that are taken into the log's indexes by one write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,8 @@ class Gateway:
             Freezes(self.database),
         )
         self.accounts = Accounts(self.database)
+        self.logbook = Logbook(self.database, audit, utc_now)
+        self._monitor = Monitor(self.database)
         witness = Witness(self.store.proofs, home.witnesses)
         self._desk = Desk(
             self.database,
@@ -122,6 +129,10 @@ class Gateway:
         stopped = self._admission.stop(lambda asked: asked.person == person, reason)
         self._event(Event.CANCEL, person, f"{stopped}")
         return stopped
+
+    def load(self) -> tuple[int, int]:
+        """How many queries run, and how many wait."""
+        return self._admission.load()
 
     def drain(self) -> None:
         """Admit no more queries: those that wait are told to come back, those that run may end."""
@@ -171,9 +182,18 @@ class Gateway:
 
     def log(self, person: Person, filter: LogFilter) -> Page:
         """Entries of the audit log: all for the bureau, their organisation's for others."""
-        if person.role != BUREAU:
-            filter = replace(filter, organisation=person.organisation)
-        return self.store.search.entries(filter)
+        return self.logbook.page(person, filter)
+
+    def monitor(self, person: Person) -> tuple[int, ...]:
+        """Judge what is new in the log; the alerts' entries.  The bureau's alone."""
+        self._bureau(person)
+        return self._monitor.run(utc_now())
+
+    def follow(self) -> None:
+        """Judge what is new in the log and take it into the indexes: the service's own round."""
+        self._monitor.run(utc_now())
+        while self.store.search.follow(FOLLOWED) == FOLLOWED:
+            pass
 
     def freeze(self, person: Person, scope: Scope, target: str, reason: str) -> Freeze:
         """Stop queries at once.  The bureau's alone."""

@@ -56,6 +56,11 @@ each = 2
 waiting = 16
 patience_s = 30
 
+# Files of a certificate chain and its private key (PEM): `sandbox serve` then speaks HTTPS.  证书与私钥文件。
+[tls]
+certificate = ""
+key = ""
+
 # Who is handed the audit log's signed heads: files, and http(s) addresses (C2SP tlog-witness); how often.
 # 审计日志检查点的见证方：文件或网址；推送间隔（秒）。
 [witness]
@@ -100,6 +105,14 @@ class Witness:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM files of a certificate chain and of its private key; empty: plain HTTP, behind a proxy with TLS."""
+
+    certificate: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Retention:
     """How many days personal parts of log entries, and kept answers, are kept.  0: for ever."""
 
@@ -119,6 +132,7 @@ class Settings:
     port: int = 8350
     worker: Worker = field(default_factory=Worker)
     queue: Queue = field(default_factory=Queue)
+    tls: Tls = field(default_factory=Tls)
     witness: Witness = field(default_factory=Witness)
     retention: Retention = field(default_factory=Retention)
 
@@ -250,11 +264,12 @@ def read_settings(data: bytes) -> Settings:
     return replace(Settings(**top), **parts)
 
 
-_Part = Worker | Queue | Witness | Retention
+_Part = Worker | Queue | Tls | Witness | Retention
 
 _TABLES: Final[dict[str, type[_Part]]] = {
     "worker": Worker,
     "queue": Queue,
+    "tls": Tls,
     "witness": Witness,
     "retention": Retention,
 }
@@ -283,7 +298,7 @@ def _read(
             _check_number(key, value, wrong)
         elif key == "witness.places":
             found = {**found, name: _texts(key, value, wrong)}
-        elif not isinstance(value, str) or not value.isprintable() or not value:
+        elif not isinstance(value, str) or not value.isprintable() or not (value or above == "tls."):
             wrong.append(_mistake(key, "not a text", "a text in quotes", "应为引号内的文本"))
         elif key == "store":
             _check_store(value, wrong)

@@ -18,7 +18,7 @@ from rich.console import Console
 from sandbox.demo import cast
 from sandbox.demo.cast import ANALYST, AVIATION, BUREAU, CREDIT, SECOND, Login, logins
 from sandbox.demo.stock import stock
-from sandbox.doors import screens
+from sandbox.doors import log_screens, screens
 from sandbox.doors.asking import new_id
 from sandbox.doors.ports import Gateway, open_gateway
 from sandbox.doors.terminal import Terminal
@@ -206,7 +206,7 @@ def _budget(stage: Stage) -> None:
 def _log(stage: Stage) -> None:
     stage.act("审计日志：每一个出口都有记录", "The audit log: every exit is an entry")
     page = stage.gateway.log(BUREAU, LogFilter(limit=18))
-    screens.log(stage.terminal, page.entries, page.next)
+    log_screens.log(stage.terminal, page)
 
 
 ACTS: Final[tuple[Callable[[Stage], None], ...]] = (

@@ -82,6 +82,26 @@ def read_account(data: bytes) -> str:
     return _text(_object(data, ("account",)), "account")
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A view of the log as a body names it: filters under a name, for oneself or for everybody."""
+
+    name: str
+    filters: Mapping[str, str]
+    shared: bool
+
+
+def read_view(data: bytes) -> Saved:
+    """Read the body that describes a view.  Refuses with ``Code.REQUEST``."""
+    body = _object(data, ("name", "filters", "shared"))
+    filters, shared = body.get("filters", {}), body.get("shared", False)
+    if not isinstance(filters, dict) or not all(isinstance(v, str) for v in filters.values()):
+        raise _form("filters", "give filters as an object of strings", "请以字符串对象给出 filters")
+    if not isinstance(shared, bool):
+        raise _form("shared", "give true or false", "请给出 true 或 false")
+    return Saved(_text(body, "name"), filters, shared)
+
+
 def parse_within(text: str) -> Within:
     """Read an accuracy: a plain decimal above zero, such as 100, or a percentage such as 5%.
 

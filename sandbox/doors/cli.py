@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from sandbox.doors import cli_ask, cli_keep
+from sandbox.doors import cli_ask, cli_keep, cli_log
 from sandbox.doors.cli_audit import audit
 from sandbox.doors.cli_base import HomeOption, LangOption, command, find_home, guarded, terminal_of
 from sandbox.doors.cli_policy import policy
@@ -31,6 +31,7 @@ cli_keep.register(app)
 app.add_typer(policy)
 app.add_typer(audit)
 cli_ask.register(app)
+cli_log.register(app)
 
 
 @command(app, "serve")

@@ -1,4 +1,4 @@
-"""Commands that ask: query, explain, catalog, budget, log."""
+"""Commands that ask: query, explain, catalog, budget."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sandbox.doors import filters, forms, screens, wire
+from sandbox.doors import forms, screens, wire
 from sandbox.doors.asking import new_id, parse_within
 from sandbox.doors.cli_base import (
     BUREAU,
@@ -55,7 +55,6 @@ def register(app: typer.Typer) -> None:
     command(app, "explain")(explain)
     command(app, "catalog")(catalog)
     app.add_typer(budget)
-    command(app, "log")(log)
 
 
 def query(
@@ -138,41 +137,6 @@ def catalog(
         terminal.json(wire.grants(found))
     else:
         screens.catalog(terminal, found)
-
-
-def log(
-    *,
-    person: Annotated[str | None, typer.Option("--person", help="Asked by. 人员")] = None,
-    organisation: Annotated[
-        str | None, typer.Option("--organisation", help="Their organisation. 单位")
-    ] = None,
-    grant: Annotated[str | None, typer.Option("--grant", help="Under this grant. 授权")] = None,
-    dataset: Annotated[str | None, typer.Option("--dataset", help="Of this dataset. 数据集")] = None,
-    decision: Annotated[str | None, typer.Option("--decision", help="Decided so. 决定")] = None,
-    code: Annotated[str | None, typer.Option("--code", help="Refused with, as DS-304. 拒绝代码")] = None,
-    kind: Annotated[str | None, typer.Option("--kind", help="Kind of entry, as outcome. 记录类型")] = None,
-    since: Annotated[str | None, typer.Option("--since", help="From this time on (ISO 8601). 起")] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Before this time. 止")] = None,
-    text: Annotated[str | None, typer.Option("--text", help="Found in the query text. 查询文本包含")] = None,
-    after: Annotated[str | None, typer.Option("--after", help="Cursor of the page before. 翻页")] = None,
-    limit: Annotated[str | None, typer.Option("--limit", help="Entries a page, 1 to 1000. 每页条数")] = None,
-    name: AsOption = BUREAU,
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-    lang: LangOption = None,
-) -> None:
-    """Read the audit log, newest first.  查看审计日志。"""
-    told = {"person": person, "organisation": organisation, "grant": grant, "dataset": dataset}
-    told |= {"decision": decision, "code": code, "kind": kind, "since": since, "until": until}
-    told |= {"text": text, "after": after, "limit": limit}
-    wanted = filters.log_filter({key: value for key, value in told.items() if value is not None})
-    terminal = terminal_of(lang, as_json)
-    with gateway_of(home, name) as (gateway, who):
-        found = gateway.log(who, wanted)
-    if as_json:
-        terminal.json(wire.page(found))
-    else:
-        screens.log(terminal, found.entries, found.next)
 
 
 def _sql(sql: str | None, file: Path | None) -> str:

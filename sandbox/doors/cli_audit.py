@@ -72,10 +72,8 @@ def prove(
         raise typer.BadParameter("give the number of an entry, or --held")
     signed = "" if held is None else read_text(held)
     with gateway_of(home, name) as (gateway, person):
-        if seq is None:
-            told = gateway.desk.held(signed)
-        else:
-            told = wire.receipt(gateway.desk.receipt(person, seq))
+        desk = gateway.desk
+        told = desk.held(signed) if seq is None else wire.receipt(desk.receipt(person, seq))
     write(output, (wire.text(told) + "\n",))
 
 

@@ -11,8 +11,11 @@ from sandbox.store.audit import Event
 from sandbox.store.search import MOST_ENTRIES, LogFilter
 
 TEXTS: Final = ("person", "organisation", "grant", "dataset", "decision", "code", "text")
-NAMES: Final = (*TEXTS, "kind", "since", "until", "after", "limit")
+NAMES: Final = (*TEXTS, "kind", "least", "most", "since", "until", "after", "before", "limit")
 """Every filter, by the name it has at each door."""
+
+MOST: Final = 2**62
+"""The largest number that a filter takes."""
 
 
 def log_filter(given: Mapping[str, str]) -> LogFilter:
@@ -20,6 +23,8 @@ def log_filter(given: Mapping[str, str]) -> LogFilter:
     unknown = [name for name in given if name not in NAMES]
     if unknown:
         raise _refused(unknown[0], f"one of: {', '.join(NAMES)}", f"可用：{'、'.join(NAMES)}")
+    if "after" in given and "before" in given:
+        raise _refused("before", "after or before, not both", "after 与 before 只能给出其一")
     texts = {name: given[name] for name in TEXTS if name in given}
     return LogFilter(
         person=texts.get("person"),
@@ -32,9 +37,17 @@ def log_filter(given: Mapping[str, str]) -> LogFilter:
         kind=_kind(given.get("kind")),
         since=_time("since", given.get("since")),
         until=_time("until", given.get("until")),
-        after=_number("after", given.get("after"), 2**62),
+        least=_number("least", given.get("least"), MOST),
+        most=_number("most", given.get("most"), MOST),
+        after=_number("after", given.get("after"), MOST),
+        before=_number("before", given.get("before"), MOST),
         limit=_number("limit", given.get("limit"), MOST_ENTRIES) or 100,
     )
+
+
+def number(name: str, text: str) -> int:
+    """A whole number such as an entry's.  Refuses with ``Code.REQUEST``."""
+    return _number(name, text, MOST) or 0
 
 
 def _kind(text: str | None) -> Event | None:

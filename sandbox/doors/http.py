@@ -7,18 +7,20 @@ response but a probe's is an answer of the gateway or a problem with the codes o
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 import sandbox
 from sandbox.doors import filters, http_reply, http_schema, wire
-from sandbox.doors.asking import LONGEST_BODY, Asked, read_account, read_body
+from sandbox.doors.asking import LONGEST_BODY, Asked, Saved, read_account, read_body, read_view
 from sandbox.doors.http_shield import Shield
+from sandbox.doors.metrics import CONTENT_TYPE, Metrics
 from sandbox.doors.ports import Gateway
 from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.model import Person, Refused
@@ -41,6 +43,7 @@ class Door:
         self._gateway = gateway
         self._accounts = accounts
         self._clock = clock
+        self.metrics = Metrics()
 
     def who(self, request: Request) -> Person:
         """The person whose token this is.  Refuses with ``Code.WHO``."""
@@ -56,6 +59,7 @@ class Door:
     def query(self, person: Person, asked: Asked, wanted: http_reply.Form) -> Response:
         """Answer a query."""
         found = self._gateway.query(asked.request(person, self._clock()))
+        self.metrics.queried(found)
         if isinstance(found, Refused):
             return self._refused(found)
         return http_reply.answer(found, wanted)
@@ -85,11 +89,33 @@ class Door:
 
     def log(self, person: Person, request: Request) -> Response:
         """A page of the log."""
-        return http_reply.json(wire.page(self._gateway.log(person, filters.log_filter(_parameters(request)))))
+        given = _parameters(request)
+        view = given.pop("view", None)
+        saved = {} if view is None else self._gateway.logbook.view(person, view).filters
+        return http_reply.json(wire.page(self._gateway.log(person, filters.log_filter({**saved, **given}))))
+
+    def entry(self, person: Person, seq: int) -> Response:
+        """One entry of the log, whole."""
+        return http_reply.json(wire.entry(self._gateway.logbook.entry(person, seq)))
+
+    def views(self, person: Person) -> Response:
+        """The saved views."""
+        return http_reply.json(wire.views(self._gateway.logbook.views(person)))
+
+    def save_view(self, person: Person, given: Saved) -> Response:
+        """Keep filters under a name."""
+        filters.log_filter(given.filters)
+        found = self._gateway.logbook.save(person, given.name, given.filters, shared=given.shared)
+        return http_reply.json(wire.view(found))
+
+    def drop_view(self, person: Person, given: Saved) -> Response:
+        """Forget a view."""
+        self._gateway.logbook.drop(person, given.name, shared=given.shared)
+        return self.views(person)
 
     def receipt(self, person: Person, seq: int) -> Response:
         """Proof of one entry of the log."""
-        return http_reply.json(wire.receipt(self._gateway.desk.receipt(person, seq)) or {})
+        return http_reply.json(wire.receipt(self._gateway.desk.receipt(person, seq)))
 
     def checkpoint(self) -> Response:
         """The log's signed head, keys and rotations."""
@@ -103,6 +129,12 @@ class Door:
             hint = "give start, the size of the checkpoint that you hold"
             raise refuse(Code.REQUEST, "start", hint, "请以 start 给出所持检查点的条数")
         return http_reply.json(self._gateway.desk.consistency(int(text)))
+
+    def figures(self, person: Person) -> Response:
+        """The service's metrics.  Refuses with ``Code.ROLE`` anyone but the bureau."""
+        if person.role != "bureau":
+            raise refuse(Code.ROLE)
+        return Response(self.metrics.text(*self._gateway.load()), media_type=CONTENT_TYPE)
 
     def ready(self) -> Response:
         """Whether the store can be read."""
@@ -132,7 +164,7 @@ class App(FastAPI):
             telemetry={"logs": False, "tracing": False, "metrics": False, "auto_configure": False},
         )
         self.state.door = door
-        self.add_middleware(Shield)
+        self.add_middleware(Shield, counted=door.metrics.responded)
         for kind in (Refusal, HTTPException, RequestValidationError):
             self.add_exception_handler(kind, _problem)
 
@@ -181,6 +213,11 @@ async def account(request: Request) -> str:
     return read_account(await _bytes(request))
 
 
+async def saved(request: Request) -> Saved:
+    """The view that the body describes.  Refuses ``Code.TOO_LARGE``, ``REQUEST``."""
+    return read_view(await _bytes(request))
+
+
 async def _bytes(request: Request) -> bytes:
     """A body of JSON, at most 64 KiB of it."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -188,12 +225,20 @@ async def _bytes(request: Request) -> bytes:
         hint = f"send Content-Type: {http_reply.JSON}"
         raise refuse(Code.REQUEST, "the content type", hint, f"请使用 Content-Type: {http_reply.JSON}")
     data = bytearray()
-    async for part in request.stream():
+    async for part in _parts(request):
         data += part
         if len(data) > LONGEST_BODY:
             limit = f"{LONGEST_BODY} bytes"
             raise refuse(Code.TOO_LARGE, "the body", f"send at most {limit}", f"至多 {LONGEST_BODY} 字节")
     return bytes(data)
+
+
+async def _parts(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for part in request.stream():
+            yield part
+    except ClientDisconnect:  # nobody reads this refusal, but nothing has gone wrong either
+        raise refuse(Code.REQUEST, "it broke off", "send it whole", "请完整发送") from None
 
 
 def wanted(request: Request) -> http_reply.Form:
@@ -218,6 +263,7 @@ def _parameters(request: Request) -> dict[str, str]:
 Who = Annotated[Person, Depends(who)]
 Body = Annotated[Asked, Depends(body)]
 AccountBody = Annotated[str, Depends(account)]
+ViewBody = Annotated[Saved, Depends(saved)]
 Wanted = Annotated[http_reply.Form, Depends(wanted)]
 Bare = Annotated[None, Depends(bare)]
 Seq = Annotated[int, Path(ge=0, le=MOST)]
@@ -258,6 +304,26 @@ def log(request: Request, person: Who) -> Response:
     return door_of(request).log(person, request)
 
 
+def entry(request: Request, person: Who, _: Bare, seq: Seq) -> Response:
+    """Read one entry."""
+    return door_of(request).entry(person, seq)
+
+
+def views(request: Request, person: Who, _: Bare) -> Response:
+    """List the saved views."""
+    return door_of(request).views(person)
+
+
+def save_view(request: Request, person: Who, _: Bare, given: ViewBody) -> Response:
+    """Save a view."""
+    return door_of(request).save_view(person, given)
+
+
+def drop_view(request: Request, person: Who, _: Bare, given: ViewBody) -> Response:
+    """Drop a view."""
+    return door_of(request).drop_view(person, given)
+
+
 def receipt(request: Request, person: Who, _: Bare, seq: Seq) -> Response:
     """Prove an entry."""
     return door_of(request).receipt(person, seq)
@@ -271,6 +337,11 @@ def checkpoint(request: Request, _person: Who, _: Bare) -> Response:
 def consistency(request: Request, _person: Who) -> Response:
     """Prove that the log only grew."""
     return door_of(request).consistency(_parameters(request))
+
+
+def metrics(request: Request, person: Who, _: Bare) -> Response:
+    """Read the service's figures."""
+    return door_of(request).figures(person)
 
 
 def healthz() -> Response:
@@ -291,9 +362,14 @@ _ENDPOINTS: Final[dict[str, Callable[..., Response]]] = {
     "/v1/budget": budget,
     "/v1/budget/approvals": approve,
     "/v1/log": log,
+    "/v1/log/views": views,
+    "/v1/log/views/save": save_view,
+    "/v1/log/views/drop": drop_view,
     "/v1/log/checkpoint": checkpoint,
     "/v1/log/consistency": consistency,
+    "/v1/log/{seq}": entry,
     "/v1/log/{seq}/receipt": receipt,
+    "/metrics": metrics,
     "/healthz": healthz,
     "/readyz": readyz,
 }

@@ -68,6 +68,16 @@ _BALANCE: Final = _object(
     unfinished={**_WHOLE, "description": "Of `spent`: queries at work, or cut off by a crash."},
 )
 
+_VIEW: Final[Schema] = _object(
+    name=_STRING,
+    shared=_TRUTH,
+    filters={
+        "type": "object",
+        "description": "The parameters of /v1/log.",
+        "additionalProperties": _STRING,
+    },
+)
+
 SCHEMAS: Final[dict[str, Schema]] = {
     "Query": {
         "type": "object",
@@ -137,8 +147,26 @@ SCHEMAS: Final[dict[str, Schema]] = {
     },
     "Page": _object(
         entries=_list({"type": "object"}),
-        next={"type": ["integer", "null"], "description": "Pass as `after` for the next page."},
+        next={"type": ["integer", "null"], "description": "Pass as `after` for older entries."},
+        previous={"type": ["integer", "null"], "description": "Pass as `before` for newer entries."},
     ),
+    "Entry": {"type": "object"},
+    "View": _VIEW,
+    "Views": _object(views=_list(_VIEW)),
+    "Saving": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["name"],
+        "properties": {**_VIEW["properties"], "shared": {**_TRUTH, "description": "The bureau's alone."}},
+        "example": {"name": "refused by policy", "filters": {"decision": "refused", "code": "DS-304"}},
+    },
+    "Dropping": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["name"],
+        "properties": {"name": _STRING, "shared": _TRUTH},
+        "example": {"name": "refused by policy"},
+    },
     "Receipt": _object(
         format={"const": RECEIPT},
         hash={"enum": list(HASHES)},
@@ -223,6 +251,8 @@ class Route:
         if self.reply == "Answer":
             content[http_reply.CSV] = {"schema": _STRING}
             content[http_reply.ARROW] = {"schema": {**_STRING, "format": "binary"}}
+        if self.reply == "Metrics":
+            content = {"text/plain": {"schema": _STRING}}
         problem = {http_reply.PROBLEM: {"schema": _ref("Problem")}}
         return {
             200: {"description": "As asked.", "content": content},
@@ -246,12 +276,17 @@ ROUTES: Final[dict[str, Route]] = {
     "/v1/budget/approvals": Route(
         "POST", "Put a raised total in force; the bureau's.", "Balance", "Approval"
     ),
-    "/v1/log": Route("GET", "The audit log, newest first.", "Page", parameters=filters.NAMES),
+    "/v1/log": Route("GET", "The audit log, newest first.", "Page", parameters=(*filters.NAMES, "view")),
+    "/v1/log/views": Route("GET", "Your saved views of the log, and those shared.", "Views"),
+    "/v1/log/views/save": Route("POST", "Save filters under a name.", "View", "Saving"),
+    "/v1/log/views/drop": Route("POST", "Forget a saved view.", "Views", "Dropping"),
     "/v1/log/checkpoint": Route("GET", "The log's signed head, its keys and their rotations.", "Head"),
     "/v1/log/consistency": Route(
         "GET", "Proof that the log begins with its first entries.", "Consistency", parameters=("start",)
     ),
+    "/v1/log/{seq}": Route("GET", "One entry of the log, whole.", "Entry"),
     "/v1/log/{seq}/receipt": Route("GET", "Proof of one entry, which verifies offline.", "Receipt"),
+    "/metrics": Route("GET", "Figures of the service, for Prometheus; the bureau's.", "Metrics"),
     "/healthz": Route("GET", "Whether the process answers.", "Status", open=True),
     "/readyz": Route("GET", "Whether the store can be read too.", "Status", open=True),
 }

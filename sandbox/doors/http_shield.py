@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,8 +31,10 @@ def incident(error: BaseException) -> str:
 class Shield:
     """ASGI middleware around everything else."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, counted: Callable[[str, int], None]) -> None:
+        """``counted`` is told of every response: its address, if it is one of ours, and its status."""
         self._app = app
+        self._counted = counted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,4 +55,10 @@ class Shield:
             found = incident(error)
             if status == 0:
                 await http_reply.problem((Reason(Code.INTERNAL),), incident=found)(scope, receive, sending)
+        self._counted(_address(scope), status)
         ACCESS.info("%s %s %d", ascii(scope["method"][:10]), ascii(scope["path"][:100]), status)
+
+
+def _address(scope: Scope) -> str:
+    """The route, without what stood in its place holders; ``other`` where there is none."""
+    return str(getattr(scope.get("route"), "path", "other"))

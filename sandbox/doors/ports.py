@@ -14,6 +14,7 @@ from sandbox.model import Answer, Balance, Explained, Person, Refused, Request
 from sandbox.policy.documents import Grant
 from sandbox.store.freezes import Freeze, Scope
 from sandbox.store.log.desk import Desk
+from sandbox.store.logbook import Logbook
 from sandbox.store.search import LogFilter, Page
 
 
@@ -64,6 +65,19 @@ class Gateway(Protocol):
         """Put the raised total of an account in force, logged.  The bureau's alone."""
         ...
 
+    @property
+    def logbook(self) -> Logbook:
+        """Single entries of the log, and saved views."""
+        ...
+
+    def monitor(self, person: Person) -> tuple[int, ...]:
+        """Judge what is new in the log; the alerts' entries.  The bureau's alone."""
+        ...
+
+    def follow(self) -> None:
+        """Judge what is new in the log and take it into the indexes: the service's own round."""
+        ...
+
     def log(self, person: Person, filter: LogFilter) -> Page:
         """Entries of the audit log: all for the bureau, their organisation's for others."""
         ...
@@ -78,6 +92,10 @@ class Gateway(Protocol):
 
     def cancel(self, person: Person) -> int:
         """Stop every query of this person's that runs or waits; how many there were."""
+        ...
+
+    def load(self) -> tuple[int, int]:
+        """How many queries run, and how many wait."""
         ...
 
     def watch(self) -> None:

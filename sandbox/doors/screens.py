@@ -1,4 +1,4 @@
-"""Answers, prices, catalogues and logs as a terminal shows them.  The JSON forms are in ``wire``."""
+"""Answers, prices, and catalogues as a terminal shows them.  The JSON forms are in ``wire``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from sandbox.doors import wire
 from sandbox.doors.ports import GrantView
 from sandbox.doors.terminal import Terminal
 from sandbox.doors.values import NONE, Value, columns_of, margins_of, shown, with_margin
-from sandbox.model import Answer, Balance, Explained, LogEntry, Price, Words
+from sandbox.model import Answer, Balance, Explained, Price, Words
 from sandbox.policy.documents import DpGuard, Grant
 
 MOST_ROWS: Final = 200
 """Rows shown before the rest is only counted."""
 _LONGEST_LIST: Final = 8
-_LONGEST_TEXT: Final = 80
 
 
 def answer(terminal: Terminal, found: Answer, left: Iterable[Balance]) -> None:
@@ -174,19 +173,3 @@ def _facts(column: Column) -> str:
     if column.step is not None:
         found.append(f"step {column.step if isinstance(column.step, str) else wire.epsilon(column.step)}")
     return "; ".join(found)
-
-
-def log(terminal: Terminal, entries: Iterable[LogEntry], more: int | None) -> None:
-    """Entries of the log, newest first, and how to read on."""
-    heads = ("seq", "time (UTC)", "kind", "person", "grant", "decision", "codes", "nano", "text")
-    terminal.table(heads, (_entry(e) for e in entries), frozenset({0, 7}))
-    if more is not None:
-        terminal.lines([Words(f"更早的记录：--after {more}", f"older entries: --after {more}")])
-
-
-def _entry(entry: LogEntry) -> list[str]:
-    one_line = " ".join(entry.text.split())
-    text = one_line if len(one_line) <= _LONGEST_TEXT else one_line[: _LONGEST_TEXT - 1] + "…"
-    time = entry.time.strftime("%Y-%m-%d %H:%M:%S")
-    codes, nano = " ".join(entry.codes), f"{entry.nano:,}" if entry.nano else ""
-    return [str(entry.seq), time, entry.kind, entry.person, entry.grant, entry.decision, codes, nano, text]

@@ -16,6 +16,7 @@ import uvicorn
 from anyio import to_thread
 
 from sandbox.doors.http import create_app
+from sandbox.doors.http_protocol import Protocol
 from sandbox.doors.ports import Gateway
 from sandbox.errors import Refusal
 from sandbox.home import Home
@@ -39,6 +40,9 @@ _LOGGING: Final = {
 
 WATCH_S: Final = 1.0
 """How often running queries are held against the freezes in force."""
+
+FOLLOW_S: Final = 10.0
+"""How often the monitor judges what is new in the log."""
 
 THREADS: Final = 512
 """Queries that run or wait hold a thread each: there must be some left for probes and cancellations."""
@@ -72,13 +76,15 @@ def server(
         host=settings.host if host is None else host,
         port=settings.port if port is None else port,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=_LOGGING,
         server_header=False,
         proxy_headers=False,
+        ssl_certfile=settings.tls.certificate or None,
+        ssl_keyfile=settings.tls.key or None,
         timeout_graceful_shutdown=GRACE_S,
     )
     return Server(config, gateway)
@@ -93,11 +99,21 @@ def _watching(gateway: Gateway, ended: threading.Event) -> None:
             WATCH.error("freezes cannot be read: %s", trouble.reasons[0].code.id)
 
 
+def _following(gateway: Gateway, ended: threading.Event) -> None:
+    """Judge the log as it grows until the service ends."""
+    while not ended.wait(FOLLOW_S):
+        try:
+            gateway.follow()
+        except Refusal as trouble:  # of the store, as above
+            WATCH.error("the log cannot be judged: %s", trouble.reasons[0].code.id)
+
+
 def serve(home: Home, gateway: Gateway, host: str | None = None, port: int | None = None) -> None:
     """Serve until interrupted, then let running requests end and close gateway and store."""
     logging.captureWarnings(True)
     database, over = Database(home.store), threading.Event()
-    threading.Thread(target=_watching, args=(gateway, over), daemon=True).start()
+    for work in (_watching, _following):
+        threading.Thread(target=work, args=(gateway, over), daemon=True).start()
     # Once it has ended, uvicorn raises the signal again; that must not cut off what follows.
     before = {number: signal.signal(number, _ended) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

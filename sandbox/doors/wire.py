@@ -24,12 +24,14 @@ from sandbox.model import (
     Receipt,
     Words,
 )
+from sandbox.monitor.rule import Rule
 from sandbox.policy.documents import DpGuard, Grant
 from sandbox.policy.parts import decimal
 from sandbox.store.freezes import Freeze
 from sandbox.store.log.receipt import document
 from sandbox.store.log.witness import Delivery
 from sandbox.store.search import Page
+from sandbox.store.views import SHARED, View
 
 Json = Mapping[str, object]
 _PROBLEM: Final = "urn:data-sandbox:problem:"
@@ -59,7 +61,7 @@ def problem(
     if incident:
         found["incident"] = incident
     if proof is not None:
-        found["proof"] = document(proof)
+        found["proof"] = receipt(proof)
     return found
 
 
@@ -78,9 +80,9 @@ def words(sentences: Iterable[Words]) -> list[Json]:
     return [{"zh": w.zh, "en": w.en} for w in sentences]
 
 
-def receipt(found: Receipt | None) -> Json | None:
+def receipt(found: Receipt) -> Json:
     """A receipt, as it verifies offline."""
-    return None if found is None else document(found)
+    return document(found)
 
 
 def delivery(found: Delivery) -> Json:
@@ -123,7 +125,7 @@ def about(answer: Answer) -> dict[str, object]:
         "notes": words(answer.notes),
         "derivation": derivation(answer.derivation),
         "receipt": answer.receipt,
-        "proof": receipt(answer.proof),
+        "proof": None if answer.proof is None else receipt(answer.proof),
     }
 
 
@@ -168,15 +170,40 @@ def balance(found: Balance) -> Json:
 
 
 def page(found: Page) -> Json:
-    """Entries of the log, and the cursor of the next page or null."""
-    return {"entries": [_entry(e) for e in found.entries], "next": found.next}
+    """Entries of the log, and the cursors of the pages beside it or null."""
+    listed = [entry(e) for e in found.entries]
+    return {"entries": listed, "next": found.next, "previous": found.previous}
 
 
-def _entry(entry: LogEntry) -> Json:
+def views(found: Iterable[View]) -> Json:
+    """Saved views of the log."""
+    return {"views": [view(v) for v in found]}
+
+
+def view(found: View) -> Json:
+    """One saved view."""
+    return {"name": found.name, "shared": found.owner == SHARED, "filters": dict(found.filters)}
+
+
+def rule(found: Rule) -> Json:
+    """One rule of the monitor."""
+    said = {"what": words([found.what])[0], "do": words([found.do])[0]}
+    facts = {"name": found.name, "severity": found.severity.value, "subject": found.subject.value}
+    return facts | {"hours": found.window.total_seconds() / 3600} | said
+
+
+def entry(entry: LogEntry) -> Json:
+    """One entry of the log, whole."""
     names = ("seq", "kind", "request", "person", "organisation", "grant", "decision", "nano", "text")
     lists = {"datasets": list(entry.datasets), "codes": list(entry.codes)}
-    told: object = json.loads(entry.payload) if entry.payload else {}
-    return {n: getattr(entry, n) for n in names} | lists | {"time": entry.time.isoformat(), "payload": told}
+    rest = {"time": entry.time.isoformat(), "payload": told(entry)}
+    return {n: getattr(entry, n) for n in names} | lists | rest
+
+
+def told(entry: LogEntry) -> Json:
+    """What an entry's payload says; nothing once it was lawfully deleted."""
+    found: Json = json.loads(entry.payload) if entry.payload else {}
+    return found
 
 
 def freeze(found: Freeze) -> Json:

@@ -14,7 +14,7 @@ from sandbox.model import LogEntry
 from sandbox.monitor.rule import Evidence, facts, seqs
 
 
-def differencing(entries: Sequence[LogEntry], *, least: int = 3) -> Evidence:
+def differencing(entries: Sequence[LogEntry], *, least: int = 2) -> Evidence:
     """The newest makes the ``least``-th pair of totals that are one question but for one condition.
 
     Two questions without groups are such a pair if the conditions of one are the other's and one more, or if

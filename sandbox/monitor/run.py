@@ -146,12 +146,12 @@ class Monitor:
         return raised
 
     def _raise(self, connection: Connection, finding: Finding, now: dt.datetime) -> int:
+        """Append the alert.  Its organisation is in the payload alone: operators read their entries."""
         rule, newest = finding.rule, finding.newest
         seq = self._log.append(
             Event.ALERT,
             time=now,
-            person=newest.person if rule.subject is Subject.PERSON or rule is MISSING else "",
-            organisation=newest.organisation if rule.subject is not Subject.LOG or rule is MISSING else "",
+            person="" if rule.subject is Subject.GRANT else newest.person,
             grant=newest.grant,
             datasets=newest.datasets,
             decision="alarm",
@@ -159,6 +159,7 @@ class Monitor:
                 "rule": rule.name,
                 "severity": rule.severity.value,
                 "subject": finding.subject,
+                "organisation": newest.organisation,
                 "evidence": list(finding.evidence),
                 "what": {"zh": rule.what.zh, "en": rule.what.en},
                 "do": {"zh": rule.do.zh, "en": rule.do.en},

@@ -8,11 +8,17 @@ if the question is not ``grouped`` but about one total.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from typing import Final
 
 from sandbox.sql.canonical import canonical, canonical_expr, fingerprint
 from sandbox.sql.expressions import Call, Expr, Literal, conjuncts, map_agg, rebuild
-from sandbox.sql.relation import Aggregate, Filter, Order, Project, Relation, walk, with_inputs
+from sandbox.sql.prune import prune
+from sandbox.sql.relation import Aggregate, Field, Filter, Order, Project, Relation, walk, with_inputs
+
+_COLUMN: Final = re.compile(r"#(\d+)\b")
+"""A column in a canonical text.  In a constant it may be no column: see ``_named``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +33,14 @@ class Outline:
 
 def outline(relation: Relation) -> Outline:
     """The outline of a question as it was read."""
-    found = [p for node in walk(relation) if isinstance(node, Filter) for p in conjuncts(node.predicate)]
-    terms = {_hash(canonical_expr(term)) for term in found}
-    kinds = sorted({canonical_expr(_blank(term)) for term in found})
+    found = [
+        (term, node.fields)
+        for node in walk(relation)
+        if isinstance(node, Filter)
+        for term in conjuncts(node.predicate)
+    ]
+    terms = {_hash(_named(term, fields)) for term, fields in found}
+    kinds = sorted({_named(_blank(term), fields) for term, fields in found})
     shape = _hash("&".join([canonical(_bare(relation, blank=True)), *kinds]))
     outermost = next((node for node in walk(relation) if isinstance(node, Aggregate)), None)
     grouped = outermost is not None and bool(outermost.keys)
@@ -40,9 +51,27 @@ def _hash(text: str) -> str:
     return fingerprint(text)[:16]
 
 
+def _named(term: Expr, fields: tuple[Field, ...]) -> str:
+    """The canonical text of a condition, its columns by name: their positions vary with what else is read."""
+
+    def name(found: re.Match[str]) -> str:
+        place = int(found[1])
+        if place >= len(fields):
+            return found[0]  # within a constant
+        field = fields[place]
+        return field.name if field.source is None else f"{field.source.table.id}.{field.source.column.name}"
+
+    return _COLUMN.sub(name, canonical_expr(term))
+
+
 def _bare(relation: Relation, *, blank: bool) -> Relation:
-    """The relation without conditions, order and limit; ``blank``: without constants too."""
-    node = with_inputs(relation, lambda below: _bare(below, blank=blank))
+    """The relation without conditions, order and limit, reading no more than that takes."""
+    return prune(_stripped(relation, blank=blank))
+
+
+def _stripped(relation: Relation, *, blank: bool) -> Relation:
+    """Without conditions, order and limit; ``blank``: without constants too."""
+    node = with_inputs(relation, lambda below: _stripped(below, blank=blank))
     match node:
         case Filter() | Order():
             return node.input

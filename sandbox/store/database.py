@@ -45,15 +45,8 @@ class Database:
     def __init__(self, place: Path | str, patience: float = 30.0) -> None:
         self._local = threading.local()
         with _opening, _named_trouble():
-            self._engine = _engine(place, patience)
-            self._reader = self._engine
-            writer = self._engine.execution_options(writing=True)
-            if self._engine.dialect.name == "postgresql":
-                self._reader = self._engine.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
-                )
-                writer = writer.execution_options(isolation_level="READ COMMITTED")
-            self._group = Group(writer)
+            self._reader, self._writer = _engines(place, patience)
+            self._group = Group(self._writer.execution_options(writing=True))
             try:
                 with self.write() as connection:
                     migrate.upgrade(connection)
@@ -63,7 +56,8 @@ class Database:
 
     def close(self) -> None:
         """Close the pooled connections.  The store may be used again; it reopens by itself."""
-        self._engine.dispose()
+        self._reader.dispose()
+        self._writer.dispose()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -133,10 +127,12 @@ def moment(stored: int) -> dt.datetime:
     return _EPOCH + stored * _MICROSECOND
 
 
-def _engine(place: Path | str, patience: float) -> Engine:
+def _engines(place: Path | str, patience: float) -> tuple[Engine, Engine]:
+    """To read, and to write."""
     if isinstance(place, str) and place.startswith(postgres.SCHEME):
-        return postgres.engine(place, patience)
-    return sqlite.engine(Path(place), patience)
+        return postgres.engines(place, patience)
+    engine = sqlite.engine(Path(place), patience)
+    return engine, engine
 
 
 @contextmanager

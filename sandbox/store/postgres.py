@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from sandbox.errors import Code, refuse
 
@@ -46,6 +47,8 @@ def word(error: BaseException) -> str | None:
 
     What libpq reports by itself has no SQLSTATE: there was no server to give one.
     """
+    if isinstance(error, NoConnection):
+        return "not reachable"
     if not hasattr(error, "sqlstate"):
         return None
     state = error.sqlstate
@@ -54,35 +57,54 @@ def word(error: BaseException) -> str | None:
     return next((_STATES[state[:n]] for n in (5, 3, 2) if state[:n] in _STATES), None)
 
 
-def engine(url: str, patience: float) -> Engine:
-    """The engine over the database at ``url`` (``postgresql://user@host:port/database``).
+def engines(url: str, patience: float) -> tuple[Engine, Engine]:
+    """Engines to read and to write the database at ``url`` (``postgresql://user@host:port/database``).
 
-    Refuses ``Code.STORE`` for a URL that holds a password, and for a server that does not flush.
+    Two, so that readers, however many, never keep the one writer waiting for a connection.  Refuses
+    ``Code.STORE`` for a URL that holds a password, and for a server that does not flush.
     """
+    place = _place(url)
+    reader = _engine(place, patience, READERS).execution_options(
+        isolation_level="REPEATABLE READ", postgresql_readonly=True
+    )
+    writer = _engine(place, patience, 1).execution_options(isolation_level="READ COMMITTED")
+    event.listen(writer, "begin", _on_begin)
+    try:
+        with reader.connect() as connection:
+            if connection.execute(text("SHOW fsync")).scalar_one() != "on":
+                raise refuse(Code.STORE, "its server does not flush")
+    except BaseException:
+        reader.dispose()
+        raise
+    return reader, writer
+
+
+READERS: Final = 20
+"""Connections of one gateway that read at a time; who comes later waits for one."""
+
+
+def _place(url: str) -> URL:
     try:
         place = make_url(url).set(drivername="postgresql+psycopg")
     except (ArgumentError, ValueError):
         raise refuse(Code.STORE, "not reachable") from None
-    if place.password is not None:
+    if place.password is not None or "password" in place.query:
         raise refuse(Code.STORE, "its password belongs in a password file")
+    return place
+
+
+def _engine(place: URL, patience: float, connections: int) -> Engine:
     told = place.query.get("options", "")
     options = (told if isinstance(told, str) else " ".join(told), *_options(patience))
-    made = create_engine(
+    return create_engine(
         place.difference_update_query(["options"]),
         hide_parameters=True,
         connect_args={"options": " ".join(options).strip(), **_PATIENT},
-        max_overflow=-1,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=patience,
         pool_pre_ping=True,  # a server that was restarted is found again
     )
-    event.listen(made, "begin", _on_begin)
-    try:
-        with made.connect() as connection:
-            if connection.execute(text("SHOW fsync")).scalar_one() != "on":
-                raise refuse(Code.STORE, "its server does not flush")
-    except BaseException:
-        made.dispose()
-        raise
-    return made
 
 
 _PATIENT: Final = {
@@ -104,8 +126,7 @@ def _options(patience: float) -> tuple[str, ...]:
 
 
 def _on_begin(connection: Connection) -> None:
-    if connection.get_execution_options().get("writing", False):
-        connection.execute(_WAIT, {"line": _LINE})
+    connection.execute(_WAIT, {"line": _LINE})
 
 
 _WAIT: Final = text("SELECT pg_advisory_xact_lock(:line)")

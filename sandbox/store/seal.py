@@ -76,5 +76,7 @@ def opening(told: Mapping[str, Any]) -> bytes:
 def rebuilt(row: Row[Any], hash: Hash) -> Sealed:
     """The sealed form of a stored row.  Raises one of ``UNREADABLE`` for columns that no entry could have."""
     facts = dict(row._mapping)
+    if not isinstance(row.salt, bytes | None):
+        raise TypeError("a salt is bytes")
     personal = None if row.salt is None else opening(facts)
     return Sealed(row.seq, data(facts), row.leaf, row.commitment, row.salt, personal, hash)

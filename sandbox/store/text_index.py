@@ -19,8 +19,10 @@ from sqlalchemy import Connection, text
 from sandbox.store.followers import advance, position
 
 FOLLOWER: Final = "text index"
-_MOST_GRAMS: Final = 16
-"""Trigrams of a long string that are asked for: more hardly narrow it further."""
+_MOST_GRAMS: Final = 4
+"""Trigrams of a long string that are asked for, the rarest: more hardly narrow it further."""
+_SAMPLE: Final = 256
+"""Entries whose texts tell which trigrams are rare."""
 _MOST_WORDS: Final = 64
 """Trigrams that may begin with a string of one or two characters before it counts as common."""
 _END: Final = "  "
@@ -40,18 +42,22 @@ _FORGET_AT_ONCE: Final = "INSERT INTO audit_text (audit_text, rank) VALUES ('sec
 _TRIGRAMS: Final = (
     "CREATE INDEX IF NOT EXISTS audit_text_grams ON audit_personal USING gin (lower(text) gin_trgm_ops)"
 )
-_HAS_TRIGRAMS: Final = text("SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'")
+_LACKS_TRIGRAMS: Final = text(
+    """SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'
+    AND NOT EXISTS (SELECT 1 FROM pg_indexes WHERE indexname = 'audit_text_grams')"""
+)
 _ADD: Final = text(
     "INSERT INTO audit_text (rowid, text) SELECT seq, text || :end FROM audit_personal"
     " WHERE seq >= :low AND seq < :high AND text <> ''"
 )
+_NEWEST: Final = text("SELECT text FROM audit_personal WHERE seq >= :low AND seq < :high AND text <> ''")
 _WORDS: Final = text("SELECT term FROM audit_grams WHERE term >= :first AND term < :last LIMIT :most")
 
 
 def follow(connection: Connection, size: int, most: int) -> int:
     """Take up to ``most`` more entries of a log of ``size`` into the index; how many were taken."""
     if connection.dialect.name != "sqlite":
-        if connection.execute(_HAS_TRIGRAMS).scalar_one():
+        if connection.execute(_LACKS_TRIGRAMS).scalar_one():
             connection.exec_driver_sql(_TRIGRAMS)
         return 0
     start = position(connection, FOLLOWER)
@@ -79,8 +85,7 @@ def question(connection: Connection, wanted: str) -> str | None:
     ``_MOST_WORDS`` are common, and reading the log itself finds them soon.
     """
     if len(wanted) >= 3:
-        grams = list(dict.fromkeys(wanted[i : i + 3] for i in range(len(wanted) - 2)))
-        return " AND ".join(_quoted(_spread(grams)))
+        return " AND ".join(_quoted(_rarest(connection, wanted)))
     if not wanted or wanted.isascii() or wanted.lower() != wanted.upper():
         return None  # common, or of letters whose case SQLite folds in another way
     told = {"first": wanted, "last": wanted + _LAST, "most": _MOST_WORDS + 1}
@@ -88,10 +93,13 @@ def question(connection: Connection, wanted: str) -> str | None:
     return " OR ".join(_quoted(words)) if len(words) <= _MOST_WORDS else None
 
 
-def _spread(grams: Sequence[str]) -> Sequence[str]:
-    """At most ``_MOST_GRAMS`` of them, from everywhere in the string."""
-    step = -(-len(grams) // _MOST_GRAMS)
-    return grams[::step]
+def _rarest(connection: Connection, wanted: str) -> list[str]:
+    """Those trigrams of a string that a sample of the newest texts holds least: common ones cost most."""
+    grams = list(dict.fromkeys(wanted[i : i + 3] for i in range(len(wanted) - 2)))
+    reached = position(connection, FOLLOWER)
+    newest = connection.execute(_NEWEST, {"low": reached - _SAMPLE, "high": reached}).scalars()
+    sample = [str(found).lower() for found in newest]
+    return sorted(grams, key=lambda gram: sum(gram.lower() in found for found in sample))[:_MOST_GRAMS]
 
 
 def _quoted(grams: Sequence[str]) -> list[str]:

@@ -28,7 +28,7 @@ from sandbox.store.database import Database
 from sandbox.store.log import checkpoint, identity, merkle, receipt
 from sandbox.store.log.checkpoint import Checkpoint
 from sandbox.store.log.files import put
-from sandbox.store.log.hashing import SHA256, Hash
+from sandbox.store.log.hashing import SHA256, SIZE, Hash
 from sandbox.store.log.identity import Identity
 from sandbox.store.log.keys import Keys
 from sandbox.store.log.note import NoteError, Signer
@@ -277,6 +277,6 @@ class TransparencyLog:
         with self._database.read() as connection:
             rows = connection.execution_options(yield_per=_BATCH).execute(statement)
             for expected, row in enumerate(rows, start):
-                if row.seq != expected or len(row.leaf) != len(self.hash.empty):
+                if row.seq != expected or not isinstance(row.leaf, bytes) or len(row.leaf) != SIZE:
                     raise damaged(f"entry {expected}")
                 yield row.leaf

@@ -67,7 +67,8 @@ def verify(database: Database, folder: Path, hash: Hash, heads: tuple[Checkpoint
         for leaf in _leaves(connection, hash, found):
             tree.extend((leaf,))
             due = _compare(tree, due, found)
-        _check_indexes(connection, hash, found)
+        if not found.faults:
+            _check_indexes(connection, hash, found)
     tree.write_edge()
     found.faults += [f"{tree.size} entries, where {head.size} were signed" for head in due]
     return found
@@ -114,11 +115,13 @@ def _leaf(row: Row[Any], hash: Hash, found: Verified) -> bytes | None:
         sealed = seal.rebuilt(row, hash)
     except UNREADABLE:
         return None
+    if not sealed.intact:
+        return None
     found.purged += sealed.salt is None
     for name in _INDEXES:
         for word in json.loads(getattr(row, name)):
             found.links[name] ^= _link(row.seq, word, hash)
-    return sealed.leaf if sealed.intact else None
+    return sealed.leaf
 
 
 def _check_indexes(connection: Connection, hash: Hash, found: Verified) -> None:

@@ -285,7 +285,7 @@ def test_policy_schema_is_json(home: Path) -> None:
 @pytest.fixture
 def simple(home: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleGateway:
     """The gateway that says what a test wants, behind the same commands."""
-    gateway = SimpleGateway(Database(open_home(home).store))
+    gateway = SimpleGateway(Database(open_home(home).store), open_home(home).log)
     monkeypatch.setattr("sandbox.gateway.open_gateway", lambda _: gateway)
     return gateway
 

@@ -11,7 +11,10 @@ from httpx import Response
 from sandbox.doors import http_reply
 from sandbox.doors.http_schema import ROUTES, SCHEMAS
 from sandbox.errors import Code
-from tests.unit.doors.conftest import SECRET, Client, SimpleGateway
+from sandbox.model import Person
+from sandbox.store.accounts import Accounts
+from sandbox.store.database import Database
+from tests.unit.doors.conftest import NOW, SECRET, Client, SimpleGateway
 
 ASK = {"sql": "SELECT 1", "grant": "G-1", "epsilon": 0.5}
 
@@ -252,3 +255,29 @@ def test_the_description_names_every_address_and_its_examples_work(client: Clien
     example = described["components"]["schemas"]["Problem"]["example"]
     del client.headers["authorization"]
     assert client.get("/v1/budget").json() == example
+
+
+def test_the_bureau_reads_figures_and_nobody_else(
+    client: Client, database: Database, gateway: SimpleGateway
+) -> None:
+    for sql in ("SELECT 1", "exact", "unknown", "quota"):
+        client.post("/v1/queries", json={"sql": sql, "grant": "G-1"})
+    client.get("/nowhere/SECRET")
+    problem(client.get("/metrics"), Code.ROLE, 403)
+    token = Accounts(database).issue(Person("bo", "bureau", "bureau"), "test", NOW)
+    client.headers["authorization"] = f"Bearer {token}"
+    response = client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain")
+    lines = response.text.splitlines()
+    for line in (
+        'sandbox_answers_total{free="false",mode="dp"} 2.0',
+        'sandbox_refusals_total{code="DS-202"} 1.0',
+        'sandbox_refusals_total{code="DS-307"} 1.0',
+        'sandbox_http_requests_total{path="/v1/queries",status="200"} 2.0',
+        'sandbox_http_requests_total{path="other",status="404"} 1.0',
+        'sandbox_stage_seconds_count{stage="parse"} 2.0',
+        "sandbox_queries_running 1.0",
+        "sandbox_queries_waiting 2.0",
+    ):
+        assert line in lines
+    assert "execute" not in response.text and "SECRET" not in response.text and "G-1" not in response.text

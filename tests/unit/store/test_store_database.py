@@ -156,6 +156,34 @@ def test_trouble_inside_a_transaction_tells_no_sql(database: Database) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("pragma", "told"), [("max_page_count = 1", "disk full"), ("query_only = 1", "not writable")]
+)
+def test_a_store_that_cannot_be_written_is_named_and_keeps_nothing(
+    path: Path, database: Database, pragma: str, told: str
+) -> None:
+    put(database, "before")
+    with pytest.raises(Refusal) as caught, database.write() as connection:
+        connection.exec_driver_sql(f"PRAGMA {pragma}")
+        for number in range(200):
+            insert_new(connection, uses, grant_id=str(number) * 100, day="", used=0)
+    assert caught.value.reasons[0].subject == told
+    database.close()  # such a setting is a connection's
+    assert count(database) == 1
+    assert put(database, "after")
+
+
+def test_a_store_that_breaks_amid_its_life_is_named(path: Path, database: Database) -> None:
+    put(database, "before")
+    database.close()
+    with path.open("r+b") as file:
+        file.write(b"\xff" * 4096)
+    for attempt in (lambda: put(database, "after"), lambda: count(database)):
+        with pytest.raises(Refusal) as caught:
+            attempt()
+        assert caught.value.reasons[0].subject == "damaged"
+
+
 def test_times_are_exact_and_have_a_zone() -> None:
     beijing = dt.timezone(dt.timedelta(hours=8))
     time = dt.datetime(2026, 11, 22, 8, 0, 0, 1, tzinfo=beijing)
