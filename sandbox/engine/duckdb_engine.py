@@ -65,20 +65,22 @@ class DuckDBEngine:
         self._spill_mb = spill_mb
         self._one_run = threading.Lock()
         self._child: Child | None = None
-        self._running: Child | None = None
+        self._busy = False
+        self._stopped = False
 
     def run(self, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
         """The rows of one SELECT; see ``Engine.run``.  Other threads' runs wait for this one."""
         released = tables or {}
         with self._one_run:
             request = _request(sql, released)
+            self._stopped, self._busy = False, True
             try:
                 return self._answer(request)
             except ChildGone as gone:
                 self._drop()
                 raise EngineFailure(limit=gone.limit) from None
             finally:
-                self._running = None
+                self._busy = False
 
     def start(self) -> None:
         """Start the worker now, so that the first run need not wait for it."""
@@ -91,9 +93,12 @@ class DuckDBEngine:
 
     def cancel(self) -> None:
         """Stop the run in progress, if any: it raises ``EngineFailure``.  Any thread may call this."""
-        running = self._running
-        if running is not None:
-            running.kill()
+        if not self._busy:
+            return
+        self._stopped = True  # the worker may still have to be started
+        child = self._child
+        if child is not None:
+            child.kill()
 
     def close(self) -> None:
         """Stop the run in progress and end the worker.  A later run would start another."""
@@ -111,7 +116,8 @@ class DuckDBEngine:
 
     def _answer(self, request: Frame) -> pa.Table:
         worker = self._ready()
-        self._running = worker
+        if self._stopped:
+            raise EngineFailure
         reply = worker.call(request, self._timeout_s, self._memory_mb * _MB)
         status = reply.header.get("status")
         if status == "done":

@@ -39,7 +39,7 @@ _PROBE: Final = 1000
 """Which match of a filter tells how far apart its matches lie."""
 _FEW: Final = 20_000
 """Entries of a cost that are looked up by it, not tested one by one."""
-_NEAR: Final = 8192
+_NEAR: Final = 2048
 """Slices in which one or two characters are looked for without the index: most such strings are common."""
 
 _SIDES: Final = (audit_datasets, audit_codes)

@@ -20,14 +20,14 @@ from sandbox.privacy.accounting import account, parse_epsilon, query_cost
 from sandbox.store.ledger import MOST, Charge
 
 NUMBERS = (
-    "0", "0.0", "-0", "-0.0", "-1", "-0.5", "5e-324", "1e-320", "2.2250738585072014e-308", "1e-9", "0.0000001",
-    "1e309", "1e400", "99999999999999999999", "20.000001", "21",
+    "0", "0.0", "-0", "-0.0", "-1", "-0.5", "5e-324", "1e-320", "2.2250738585072014e-308", "1e309", "1e400", "99999999999999999999", "20.000001", "21",
 )  # fmt: skip
 """Text that JSON (and nearly all of it YAML) reads as a number.  5e-324 is the least denormal float."""
+TINY = ("1e-9", "0.0000001", "0.0009")
 WORDS = ("NaN", "Infinity", "-Infinity", "nan", "inf", "-inf", ".nan", ".inf", "-.inf", "1e-1000", "", " 1", "+1", "1_0", "٣")
 
 
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("number", [*NUMBERS, *TINY])
 @pytest.mark.parametrize("quoted", [False, True])
 def test_http_refuses_them(number: str, quoted: bool) -> None:
     value = f'"{number}"' if quoted else number
@@ -44,7 +44,7 @@ def test_http_refuses_what_is_no_number(word: str) -> None:
     assert caught.value.code is Code.EPSILON
 
 
-@pytest.mark.parametrize("text", [*NUMBERS, *WORDS])
+@pytest.mark.parametrize("text", [*NUMBERS, *TINY, *WORDS])
 def test_the_command_line_refuses_them(text: str, tmp_path: Any) -> None:
     home = create_home(tmp_path / "home")
     words = ["query", "SELECT 1", "--grant", "G", f"--epsilon={text}", "--home", str(home.path)]
@@ -120,6 +120,14 @@ def test_what_gets_in_is_a_budget(value: float | int | str) -> None:
     for budget in (Budget(epsilon, Fraction(0)), Budget(epsilon, Fraction(1, 10**6))):
         limit = account(budget).limit_nano
         assert 1 <= query_cost(epsilon, budget).nano <= limit <= MOST
+
+
+@pytest.mark.parametrize("tiny", TINY)
+@pytest.mark.parametrize("delta", [Fraction(0), Fraction(1, 10**6)])
+def test_a_document_may_say_a_budget_that_covers_nothing(tiny: str, delta: Fraction) -> None:
+    """It is a number above zero, and no question is cheap enough for it."""
+    budget = Budget(Fraction(tiny), delta)
+    assert query_cost(Fraction(1, 1000), budget).nano > account(budget).limit_nano
 
 
 @pytest.mark.parametrize("epsilon", [Fraction(0), Fraction(-1)])

@@ -32,6 +32,7 @@ ACTIVITY: Final = {
     "policy": UPDATE,
     "approval": UPDATE,
     "lift": UPDATE,
+    "cancel": UPDATE,
     "purge": DELETE,
     "login": OTHER,
     "start": OTHER,

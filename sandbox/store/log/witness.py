@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
@@ -81,8 +82,10 @@ class Witness:
         """C2SP tlog-witness, add-checkpoint; the trouble in a word, and what was answered."""
         proof = self._log.proof(old, self._log.signed_here(head).size)
         body = "".join(f"{line}\n" for line in (f"old {old}", *encoded(proof))) + f"\n{head}"
-        request = urllib.request.Request(url, body.encode(), {"content-type": "text/plain; charset=utf-8"})
         try:
+            request = urllib.request.Request(
+                url, body.encode(), {"content-type": "text/plain; charset=utf-8"}
+            )
             with urllib.request.urlopen(request, timeout=self._timeout_s) as response:
                 return "", response.read(_MOST_REPLY).decode("utf-8", "replace")
         except urllib.error.HTTPError as error:
@@ -90,7 +93,7 @@ class Witness:
                 if error.code == 409 and error.headers.get_content_type() == SIZE_TYPE:
                     return "conflict", error.read(20).decode("ascii", "replace").strip()
                 return f"HTTP {error.code}", ""
-        except (OSError, ValueError):
+        except (OSError, ValueError, HTTPException):
             return "unreachable", ""
 
     def _read(self) -> Mapping[str, Delivery]:

@@ -41,7 +41,8 @@ from sandbox.store.freezes import Freeze, Freezes, Scope
 from sandbox.store.log.desk import Desk, Retention
 from sandbox.store.log.transparency import TransparencyLog
 from sandbox.store.log.witness import Witness
-from sandbox.store.search import LogFilter, LogSearch, Page
+from sandbox.store.logbook import Logbook
+from sandbox.store.search import LogFilter, Page
 
 NOW = dt.datetime(2026, 3, 4, 22, 0, 0, tzinfo=dt.UTC)
 SECRET = "value-that-must-not-leave"
@@ -91,7 +92,7 @@ class SimpleGateway:
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._log = AuditLog(database)
-        self._search = LogSearch(database)
+        self.logbook = Logbook(database, self._log, lambda: NOW)
         self._freezes = Freezes(database)
         proofs = TransparencyLog(database, self._log, folder)
         self.desk = Desk(
@@ -106,6 +107,7 @@ class SimpleGateway:
         self.asked: list[Request] = []
         self.filters: list[LogFilter] = []
         self.watched = 0
+        self.followed = 0
         self.drained = False
 
     def query(self, request: Request) -> Answer | Refused:
@@ -143,10 +145,19 @@ class SimpleGateway:
     def log(self, person: Person, filter: LogFilter) -> Page:
         self.filters.append(filter)
         self._log.append(
-            Event.REFUSAL, time=NOW, request="r0", person=person.name, decision="refused", codes=["DS-202"],
+            Event.REFUSAL, time=NOW, request="r0", person=person.name, organisation=person.organisation,
+            decision="refused", codes=["DS-202"],
             nano=1200, text="SELECT  1\n" + "x" * 200, payload={"a": 1},
         )  # fmt: skip
-        return self._search.entries(filter)
+        return self.logbook.page(person, filter)
+
+    def monitor(self, person: Person) -> tuple[int, ...]:
+        if person.role != "bureau":
+            raise refuse(Code.ROLE)
+        return (7, 9)
+
+    def follow(self) -> None:
+        self.followed += 1
 
     def approve(self, person: Person, account: str) -> Balance:
         if person.role != "bureau":

@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -94,14 +95,18 @@ def test_every_filter_reaches_the_log() -> None:
         "until": "2026-01-02T00:00:00+08:00",
         "after": "0",
         "limit": "5",
+        "least": "1",
+        "most": "20",
     }
-    assert set(texts | rest) == set(NAMES)
+    assert set(texts | rest) == set(NAMES) - {"before"}
     found = log_filter(texts | rest)
     day = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     zone = dt.timezone(dt.timedelta(hours=8))
-    assert found == LogFilter(
-        **texts, kind=Event.OUTCOME, since=day, until=dt.datetime(2026, 1, 2, tzinfo=zone), after=0, limit=5
-    )
+    period = {"since": day, "until": dt.datetime(2026, 1, 2, tzinfo=zone)}
+    numbers = {"after": 0, "limit": 5, "least": 1, "most": 20}
+    told: dict[str, Any] = {**texts, **period, **numbers}
+    assert found == LogFilter(kind=Event.OUTCOME, **told)
+    assert log_filter({"before": "7"}) == LogFilter(before=7)
     assert log_filter({}) == LogFilter()
 
 
@@ -110,6 +115,8 @@ def test_every_filter_reaches_the_log() -> None:
     [
         {"x": "1"},
         {"kind": "x"},
+        {"after": "1", "before": "2"},
+        {"least": "-1"},
         {"since": "x"},
         {"limit": "0"},
         {"limit": "1001"},

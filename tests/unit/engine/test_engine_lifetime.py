@@ -141,7 +141,7 @@ def test_close_ends_the_run_and_reaps_the_worker(sources: Sources) -> None:
 
     asking = threading.Thread(target=ask)
     asking.start()
-    assert eventually(lambda: engine._running is not None)
+    assert eventually(lambda: engine._busy)
     engine.close()
     asking.join(PATIENCE)
     assert len(failures) == 1
@@ -222,3 +222,13 @@ def test_no_worker_outlives_a_killed_gateway(tmp_path: Path, sql: str) -> None:
         gateway.kill()
     assert eventually(lambda: all(gone(worker) for worker in workers))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_cancel_reaches_a_run_whose_worker_is_still_starting(sources: Sources) -> None:
+    with DuckDBEngine(sources) as engine:
+        begun = time.monotonic()
+        threading.Timer(0.05, engine.cancel).start()
+        with pytest.raises(EngineFailure):
+            engine.run(FOREVER)
+        assert time.monotonic() - begun < PATIENCE
+        assert still_answers(engine)
