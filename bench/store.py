@@ -81,14 +81,18 @@ class Books:
             self._note(Event.OUTCOME, request, now)
 
     def _reserve(self, request: str) -> Reservation:
-        charges = tuple(Charge(account, "zcdp", 1, 0, LIMIT, 0) for account in ("G-1/person@med", "med/person"))
+        charges = tuple(
+            Charge(account, "zcdp", 1, 0, LIMIT, 0) for account in ("G-1/person@med", "med/person")
+        )
         made = self._ledger.reserve(request, charges, dt.datetime.now(dt.UTC))
         assert isinstance(made, Reservation)
         return made
 
     def _note(self, kind: Event, request: str, now: dt.datetime) -> None:
         about = {"request": request, "person": "li", "organisation": "operator-a", "grant": "G-1"}
-        self._audit.append(kind, time=now, datasets=("med",), nano=1, text=SQL, payload={"mode": "dp"}, **about)
+        self._audit.append(
+            kind, time=now, datasets=("med",), nano=1, text=SQL, payload={"mode": "dp"}, **about
+        )
 
 
 class Plain:

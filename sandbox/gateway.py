@@ -170,13 +170,14 @@ class Gateway:
         documents = self.documents()
         with self.database.write():
             before, after = raise_limit(self.store.ledger, documents, account)
+            change = {"from": before.limit, "to": after.limit}
             self.store.audit.append(
                 Event.APPROVAL,
                 time=utc_now(),
                 person=person.name,
                 organisation=person.organisation,
                 decision="approved",
-                payload={"account": account, "measure": after.measure, "from": before.limit, "to": after.limit},
+                payload={"account": account, "measure": after.measure, **change},
             )
         return after
 

@@ -33,7 +33,7 @@ policies = "policies"
 data = "."
 # The store of ledger, answers and log: a file, or a database that several gateways share, such as
 # "postgresql://sandbox@db.example:5432/sandbox?passfile=/etc/sandbox/pgpass".  No password here: it is read
-# from libpq's password file, or from PGPASSWORD.  账本库：文件，或多个网关共用的 PostgreSQL（密码不写在此处）。
+# from libpq's password file, or from PGPASSWORD.  账本库：文件，或多个网关共用的 PostgreSQL（此处不写密码）。
 store = "store.db"
 # Answers in DP mode leave on multiples of this many milliseconds; 0: at once.  答复时钟（毫秒）。
 release_clock_ms = 100

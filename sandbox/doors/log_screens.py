@@ -54,7 +54,8 @@ def entry(terminal: Terminal, found: LogEntry) -> None:
             terminal.line(f"{name}: {text}")
     if found.text:
         terminal.line("")
-        terminal.line(found.text)
+        for text in found.text.splitlines():
+            terminal.line(text)
     terminal.line("")
     for name, value in wire.told(found).items():
         if isinstance(value, list) and value:

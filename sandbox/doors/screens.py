@@ -119,7 +119,7 @@ def _standing(balance: Balance) -> Iterator[Words]:
         held = f"{balance.unfinished:,} nano {balance.measure}"
         yield Words(
             f"{balance.account}：其中 {held} 属于没有结束记录的查询；仍在执行，或已中断且不退还",
-            f"{balance.account}: {held} of it by queries without an end on record: at work, or cut off and spent",
+            f"{balance.account}: {held} of it by queries without an end on record: at work, or cut off",
         )
 
 

@@ -15,6 +15,7 @@ from typing import Final
 import uvicorn
 from anyio import to_thread
 
+from sandbox import __version__
 from sandbox.doors.http import create_app
 from sandbox.doors.http_protocol import Protocol
 from sandbox.doors.ports import Gateway
@@ -111,6 +112,7 @@ def _following(gateway: Gateway, ended: threading.Event) -> None:
 def serve(home: Home, gateway: Gateway, host: str | None = None, port: int | None = None) -> None:
     """Serve until interrupted, then let running requests end and close gateway and store."""
     logging.captureWarnings(True)
+    gateway.desk.started(__version__)
     database, over = Database(home.store), threading.Event()
     for work in (_watching, _following):
         threading.Thread(target=work, args=(gateway, over), daemon=True).start()

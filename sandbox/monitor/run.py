@@ -106,6 +106,8 @@ class Monitor:
         for entry in (e for e in new if e.kind in rule.kinds):
             window.append(entry)
             shown = [e for e in window if e.seq > floor and e.time > entry.time - rule.window]
+            if not shown:
+                continue  # another monitor has judged it meanwhile
             evidence = rule.judge(shown)
             if evidence:
                 floor = entry.seq

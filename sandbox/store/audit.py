@@ -109,16 +109,15 @@ class AuditLog:
 
     def entry(self, seq: int) -> LogEntry | None:
         """The entry of this number, or ``None``."""
-        row = self._row(seq)
-        return None if row is None else entry_of(row)
+        with self._database.read() as connection:
+            row = connection.execute(_ROW, {"wanted": seq}).first()
+            return None if row is None else entry_of(row)
 
     def sealed(self, seq: int) -> seal.Sealed | None:
         """The entry of this number in the form that is hashed, or ``None``."""
-        row = self._row(seq)
-        if row is None:
-            return None
         with self._database.read() as connection:
-            return seal.rebuilt(row, self.hash(connection))
+            row = connection.execute(_ROW, {"wanted": seq}).first()
+            return None if row is None else seal.rebuilt(row, self.hash(connection))
 
     def hash(self, connection: Connection) -> Hash:
         """The function that this log is hashed with; SHA-256 until it has an identity."""
@@ -133,10 +132,6 @@ class AuditLog:
         """How many entries the log has."""
         with self._database.read() as connection:
             return int(connection.execute(select(log_head.c.size)).scalar_one())
-
-    def _row(self, seq: int) -> Row[Any] | None:
-        with self._database.read() as connection:
-            return connection.execute(rows(audit).where(audit.c.seq == seq)).first()
 
     def _write(
         self, connection: Connection, row: Mapping[str, Any], told: Mapping[str, str]
@@ -181,6 +176,9 @@ def rows(source: FromClause) -> Select[Any]:
     return select(audit, *told).select_from(
         source.outerjoin(audit_personal, audit_personal.c.seq == audit.c.seq)
     )
+
+
+_ROW: Final = rows(audit).where(audit.c.seq == bindparam("wanted"))
 
 
 def entry_of(row: Row[Any]) -> LogEntry:

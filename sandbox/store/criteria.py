@@ -28,9 +28,7 @@ from sqlalchemy import (
 )
 
 from sandbox.store import text_index
-from sandbox.store.database import micros
 from sandbox.store.schema import audit, audit_codes, audit_datasets, audit_personal
-from sandbox.store.spans import Span
 
 if TYPE_CHECKING:
     from sandbox.store.search import LogFilter
@@ -45,6 +43,8 @@ _NEAR: Final = 2048
 _SIDES: Final = (audit_datasets, audit_codes)
 _TEXTS: Final = table("audit_text", column("rowid", BigInteger), column("audit_text"))
 Rule = ColumnElement[bool]
+Span = tuple[int, int]
+"""Entries from the first number on, and before the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def criteria(connection: Connection, filters: LogFilter, span: Span) -> Criteria
     if driver is not None and driver.table in _SIDES:
         source = source.join(driver.table, driver.table.c.seq == audit.c.seq)
     tests = [c == v if c is driver else _test(c, v) for c, v in equal.items()]
-    tests += [*_period(filters), *_cost(connection, filters)]
+    tests += _cost(connection, filters)
     place = audit.c.seq if driver is None else driver.table.c.seq
     return Criteria(source, place, _with_text(connection, filters.text, place, tests))
 
@@ -101,16 +101,6 @@ def _driver(connection: Connection, equal: dict[Column[Any], str], span: Span) -
         at = connection.execute(probe.offset(_PROBE).limit(1)).scalar() if len(equal) > 1 else 0
         reach[found] = -1 if at is None else at
     return min(reach, key=reach.__getitem__) if reach else None
-
-
-def _period(filters: LogFilter) -> list[Rule]:
-    time = audit.c.time + 0  # blocks tell where it can lie; the index on it would sort
-    rules: list[Rule] = []
-    if filters.since is not None:
-        rules.append(time >= micros(filters.since))
-    if filters.until is not None:
-        rules.append(time < micros(filters.until))
-    return rules
 
 
 def _cost(connection: Connection, filters: LogFilter) -> list[Rule]:

@@ -4,8 +4,8 @@ Invariants:
 - a write is one short transaction that waits its turn among the writers of all processes before it reads
   anything, and is on disk when ``write()`` returns, or has left no trace;
 - writes of several threads share a transaction and its flush (``group``), yet stand or fall each alone;
-- within one thread, ``write()`` inside ``write()`` joins the outer one as a savepoint, so that several records
-  become durable together;
+- within one thread, ``write()`` inside ``write()`` joins the outer one as a savepoint, so that several
+  records become durable together;
 - any number of threads and processes may use the same store;
 - trouble of the store is one refusal (``Code.STORE``) with a constant word; no path, SQL or value in it.
 """

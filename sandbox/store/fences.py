@@ -1,4 +1,4 @@
-"""The second fence around what is only ever added to, behind code that never tries: triggers, in both dialects.
+"""The second fence around what is only added to, behind code that never tries: triggers, in both dialects.
 
 Answers may be deleted, because retention by policy must be able to, and a purge loses no more than the right
 to repeat an answer for free; they may never be changed.  Of the log only the personal part may be deleted
@@ -37,7 +37,8 @@ def statements(dialect: str) -> Iterator[str]:
             f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} EXECUTE FUNCTION append_only()"
             for table in _LOG
         )
-        yield "CREATE TRIGGER audit_gapless BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION audit_gapless()"
+        gapless = "BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION audit_gapless()"
+        yield f"CREATE TRIGGER audit_gapless {gapless}"
     else:
         yield _abort("audit_gapless", f"INSERT ON audit WHEN NEW.seq <> {_LAST}", "audit")
 

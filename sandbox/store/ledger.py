@@ -25,8 +25,9 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, case, delete, insert, select, text, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, text, update
 
+from sandbox.store import spending
 from sandbox.store.database import Database, insert_new, micros, moment
 from sandbox.store.schema import counted_requests, ledger_accounts, reservation_charges, reservations, uses
 
@@ -90,7 +91,7 @@ class Short:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What an account has spent, and the limits in force: approved, and never above the policy's last seen."""
+    """What an account has spent, and the limits in force: approved, and no higher than the policy's."""
 
     account: str
     measure: str
@@ -129,12 +130,12 @@ class Ledger:
             raise ValueError("a reservation has a request id and one charge for each of its accounts")
         with self._database.write() as connection:
             for charge in wanted:  # sorted: gateways that lock rows take them in the same order
-                _open(connection, charge)
+                spending.ensure(connection, charge)
             try:
                 with self._database.write():
                     return _reserved(connection, request, wanted, now)
             except _NoRoom as no:
-                waiting = (charge.account for charge in no.charges if _has_room(connection, charge))
+                waiting = (charge.account for charge in no.charges if spending.has_room(connection, charge))
                 return Short(no.charges, tuple(waiting))
 
     def approve(self, account: str, limit: int, delta_limit: int) -> Account:
@@ -142,7 +143,10 @@ class Ledger:
 
         Raises ``ValueError`` for an account that was never charged.
         """
-        approved = {"approved_limit": whole("limit", limit), "approved_delta_limit": whole("delta", delta_limit)}
+        approved = {
+            "approved_limit": whole("limit", limit),
+            "approved_delta_limit": whole("delta", delta_limit),
+        }
         here = update(ledger_accounts).where(ledger_accounts.c.account == account)
         with self._database.write() as connection:
             row = connection.execute(here.values(approved).returning(*ledger_accounts.c)).first()
@@ -165,7 +169,7 @@ class Ledger:
         with self._database.write() as connection:
             released = _move(connection, reservation, State.RESERVED, State.RELEASED)
             for charge in _load(connection, reservation.request).charges:
-                _refund(connection, charge)
+                spending.refund(connection, charge)
             return released
 
     def reservation(self, request: str) -> Reservation | None:
@@ -232,51 +236,11 @@ def _reserved(
     """Charge all of ``wanted``, or raise ``_NoRoom`` with what does not fit."""
     if not _claim(connection, request, now):
         return _same(_load(connection, request), wanted)
-    short = tuple(charge for charge in wanted if not _spend(connection, charge))
+    short = tuple(charge for charge in wanted if not spending.spend(connection, charge))
     if short:
         raise _NoRoom(short)
     _note(connection, request, wanted)
-    return _load(connection, request)
-
-
-def _open(connection: Connection, charge: Charge) -> None:
-    """Make the account's row on first use, else apply what sank of the policy's limits."""
-    table = ledger_accounts
-    fresh = {"account": charge.account, "measure": charge.measure, "spent": 0, "delta_spent": 0}
-    told = {"approved_limit": charge.limit, "approved_delta_limit": charge.delta_limit}
-    if insert_new(connection, table, **fresh, **told):
-        return
-    least = {name: case((table.c[name] > limit, limit), else_=table.c[name]) for name, limit in told.items()}
-    same = (table.c.account == charge.account, table.c.measure == charge.measure)
-    if connection.execute(update(table).where(*same).values(least)).rowcount == 0:
-        raise ValueError("an account keeps the measure it was opened with")
-
-
-def _spend(connection: Connection, charge: Charge) -> bool:
-    """The one conditional update; room is what is left of a limit, so that no sum can overflow."""
-    table = ledger_accounts
-    fits = (
-        table.c.account == charge.account,
-        table.c.spent <= table.c.approved_limit - charge.amount,
-        table.c.delta_spent <= table.c.approved_delta_limit - charge.delta,
-    )
-    values = {"spent": table.c.spent + charge.amount, "delta_spent": table.c.delta_spent + charge.delta}
-    return connection.execute(update(table).where(*fits).values(values)).rowcount == 1
-
-
-def _has_room(connection: Connection, charge: Charge) -> bool:
-    """Whether the policy's own limits, approved or not, would cover the charge."""
-    here = select(ledger_accounts).where(ledger_accounts.c.account == charge.account)
-    row = connection.execute(here).one()
-    return bool(
-        row.spent + charge.amount <= charge.limit and row.delta_spent + charge.delta <= charge.delta_limit
-    )
-
-
-def _refund(connection: Connection, charge: Charge) -> None:
-    table = ledger_accounts
-    values = {"spent": table.c.spent - charge.amount, "delta_spent": table.c.delta_spent - charge.delta}
-    connection.execute(update(table).where(table.c.account == charge.account).values(values))
+    return Reservation(request, wanted, State.RESERVED, moment(micros(now)))
 
 
 def _claim(connection: Connection, request: str, now: dt.datetime) -> bool:
@@ -307,11 +271,22 @@ def _note(connection: Connection, request: str, charges: Iterable[Charge]) -> No
     connection.execute(insert(reservation_charges), rows)
 
 
+_MOVE: Final = (
+    update(reservations)
+    .where(
+        reservations.c.request == bindparam("name"),
+        reservations.c.time == bindparam("made"),
+        reservations.c.state == bindparam("source"),
+    )
+    .values(state=bindparam("target"))
+)
+
+
 def _move(connection: Connection, reservation: Reservation, source: State, target: State) -> Reservation:
     """Make one step.  The time is part of the rule: a handle from before a release moves nothing."""
-    made = (reservations.c.request == reservation.request, reservations.c.time == micros(reservation.time))
-    here = (*made, reservations.c.state == source.value)
-    if connection.execute(update(reservations).where(*here).values(state=target.value)).rowcount == 0:
+    made = {"name": reservation.request, "made": micros(reservation.time)}
+    step = {"source": source.value, "target": target.value}
+    if connection.execute(_MOVE, {**made, **step}).rowcount == 0:
         raise StateError(f"only a {source.value} reservation can become {target.value}")
     return replace(reservation, state=target)
 

@@ -158,15 +158,6 @@ audit_codes = Table(
     Column("seq", ROW_ID, ForeignKey("audit.seq"), primary_key=True),
 )
 
-audit_spans = Table(
-    "audit_spans",
-    metadata,
-    Column("block", ROW_ID, primary_key=True, autoincrement=False),
-    Column("least_time", BigInteger, nullable=False),
-    Column("most_time", BigInteger, nullable=False),
-)
-"""The times within each full block of entries: clocks jump, so that ``time`` need not grow with ``seq``."""
-
 cursors = Table(
     "cursors",
     metadata,

@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, exists, func, select
 
 from sandbox.model import LogEntry
-from sandbox.store import spans, text_index
+from sandbox.store import text_index
 from sandbox.store.audit import Event, entry_of, rows
-from sandbox.store.criteria import Criteria, criteria
+from sandbox.store.criteria import Criteria, Span, criteria
 from sandbox.store.database import Database, micros
 from sandbox.store.schema import audit
-from sandbox.store.spans import Span
 
 MOST_ENTRIES: Final = 1000
 """The longest page of the log."""
@@ -32,8 +31,10 @@ PATIENCE_S: Final = 0.04
 """How long a page looks for entries before it is cut short."""
 
 _FIRST_SLICE: Final = 1024
-_FASTER: Final = 8.0
+_FASTER: Final = 4.0
 """By how much a slice may be wider than the one before it."""
+_CAUTION: Final = 0.5
+"""How much of the time left a slice may take, if it is no denser than the one before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Page(NamedTuple):
 
 
 class LogSearch:
-    """Finds entries of the audit log.  Writes nothing but its indexes.  ``clock`` counts seconds."""
+    """Finds entries of the audit log.  Writes nothing but its index.  ``clock`` counts seconds."""
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
@@ -101,11 +102,9 @@ class LogSearch:
         return Page(tuple(page), page[-1].seq if more else reached, newer)
 
     def follow(self, most: int) -> int:
-        """Take up to ``most`` further entries into the indexes; how many there were."""
+        """Take up to ``most`` further entries into the text index; how many there were."""
         with self._database.write() as connection:
-            size = _size(connection)
-            spans.follow(connection, size, most)
-            return text_index.follow(connection, size, most)
+            return text_index.follow(connection, _size(connection), most)
 
     def missing_outcomes(self, start: int = 0) -> tuple[LogEntry, ...]:
         """Intents from ``seq`` ``start`` on, oldest first, whose end was never written.
@@ -140,7 +139,7 @@ class LogSearch:
             if now >= PATIENCE_S and slices.left:
                 return found, span[0] if backwards else span[1] - 1
             took, spent = max(now - spent, 1e-6), now
-            width = max(_FIRST_SLICE, int(width * min(_FASTER, (PATIENCE_S - now) / took)))
+            width = max(_FIRST_SLICE, int(width * min(_FASTER, _CAUTION * (PATIENCE_S - now) / took)))
         return found, None
 
 
@@ -169,26 +168,26 @@ class _Slices:
 
 
 def _parts(connection: Connection, filters: LogFilter) -> list[Span]:
-    """The stretches of the log that cursor and period leave, in order; cut where the text index ends."""
+    """The stretches of the log that cursor and period leave, in order: cut where the text index ends.
+
+    Times never fall as ``seq`` grows (``audit``), so that a period is one stretch.
+    """
     low = 0 if filters.before is None else filters.before + 1
     high = _size(connection) if filters.after is None else min(filters.after, _size(connection))
-    since, until = (None if t is None else micros(t) for t in (filters.since, filters.until))
-    cut = text_index.reach(connection) if filters.text is not None else 0
-    found = [
-        (max(low, first), min(high, last))
-        for part in spans.spans(connection, _size(connection), since, until)
-        for first, last in _cut(part, cut)
-    ]
-    return [(first, last) for first, last in found if first < last]
+    if filters.since is not None:
+        low = max(low, _first(connection, filters.since, high))
+    if filters.until is not None:
+        high = min(high, _first(connection, filters.until, high))
+    reach = text_index.reach(connection) if filters.text is not None else 0
+    cut = min(max(low, reach), high)
+    return [(first, last) for first, last in ((low, cut), (cut, high)) if first < last]
 
 
-def _cut(part: Span, place: int) -> Iterator[Span]:
-    low, high = part
-    if low < place < high:
-        yield low, place
-        yield place, high
-    else:
-        yield part
+def _first(connection: Connection, moment: dt.datetime, size: int) -> int:
+    """The first entry of this time or later; ``size`` if there is none."""
+    later = select(audit.c.seq).where(audit.c.time >= micros(moment))
+    found = connection.execute(later.order_by(audit.c.time, audit.c.seq).limit(1)).scalar()
+    return size if found is None else int(found)
 
 
 def _slice(

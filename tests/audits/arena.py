@@ -25,12 +25,14 @@ from sandbox.catalogue import Catalogue, Column, Kind, Range, Table, Unit, Use
 from sandbox.policy.documents import DpGuard
 from sandbox.privacy.accounting import Measure
 from sandbox.privacy.caps import Cap
+from sandbox.privacy.faces import shown
 from sandbox.privacy.mechanisms import Mechanism, Noise
 from sandbox.privacy.plan import Plan, Priced, plan
 from sandbox.privacy.protect import Bounds, bounds, protect
 from sandbox.privacy.spend import Spend, noise, selection_noise, spend
 from sandbox.privacy.statements import tally_sql
 from sandbox.privacy.tally import Tally, fine_bits, found_edges, tally
+from sandbox.sql.compile import compile_relation
 from sandbox.sql.parse import parse
 from sandbox.sql.resolve.query import resolve
 from sandbox.sql.simplify import simplify
@@ -118,16 +120,30 @@ class Scene:
     caps: tuple[int, ...] = ()
 
 
-@dataclass(slots=True)
-class Side:
-    """One database: what its statements found."""
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """What the statements of one release found over both databases, and its groups in either, numbered."""
 
-    tallies: tuple[Tally, ...]
+    sides: tuple[Tally, Tally]
+    groups: dict[Row, int]
     centres: dict[tuple[int, int, int], Floats] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One release of one answer: the caps that it was clipped at, what is shown, and what it was drawn from."""
+
+    limits: Bounds
+    table: pa.Table
+    exact: Exact
+
+
 class Arena:
-    """A scene with both databases made and read; ``draw`` answers over one of them."""
+    """A scene with both databases made and read; ``draw`` answers over one of them.
+
+    A release whose question rests on an earlier release is read anew at every draw, over both databases: the
+    attacker knows what was asked.
+    """
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -137,44 +153,75 @@ class Arena:
             scene.epsilon,
         )
         self.spends: list[Spend] = [spend(p, self.plan.measure) for p in self.plan.priced]
-        self.sides = tuple(self._side(present) for present in (True, False))
-        self.groups = [self._groups(i) for i in range(len(self.plan.priced))]
+        laplace = self.plan.measure is Measure.PURE
+        self._texts = [tally_sql(p.release, laplace=laplace) for p in self.plan.priced]
+        self._databases = tuple(self._database(present) for present in (True, False))
+        self._known = [None if '"released"' in text else self._read(i) for i, text in enumerate(self._texts)]
 
-    def _side(self, present: bool) -> Side:
+    @property
+    def adaptive(self) -> bool:
+        """Whether some release's question rests on an earlier one."""
+        return None in self._known
+
+    def first(self) -> list[Drawn]:
+        """Some answer over the database with the units."""
+        return self.draw(True)
+
+    def _database(self, present: bool) -> duckdb.DuckDBPyConnection:
         rows: Rows = {"person": [], "visit": []}
         for block in range(self.scene.blocks):
             for part in (self.scene.others(block), self.scene.unit(block) if present else {}):
                 for name, found in part.items():
                     rows[name] += found
-        with database(rows, self.scene.blocks) as connection:
-            laplace = self.plan.measure is Measure.PURE
-            return Side(
-                tuple(
-                    tally(p.release, connection.sql(tally_sql(p.release, laplace=laplace)).to_arrow_table())
-                    for p in self.plan.priced
-                )
+        return database(rows, self.scene.blocks)
+
+    def _read(self, number: int) -> Exact:
+        """The exact statements of one release, over both databases."""
+        release, text = self.plan.priced[number].release, self._texts[number]
+        listed = None if release.listing is None else compile_relation(release.listing.relation)
+        one, other = (
+            tally(
+                release,
+                c.sql(text).to_arrow_table(),
+                None if listed is None else c.sql(listed).to_arrow_table(),
             )
+            for c in self._databases
+        )
+        names = [*self._names(number, one.keys), *self._names(number, other.keys)]
+        return Exact((one, other), {name: i for i, name in enumerate(dict.fromkeys(names))})
 
-    def _groups(self, number: int) -> dict[Any, int]:
-        """All groups of a release that stand in either database, numbered."""
-        keys = [side.tallies[number].keys for side in self.sides]
-        names = [t.column(0).to_pylist() if t.num_columns > 1 else [None] * t.num_rows for t in keys]
-        return {name: i for i, name in enumerate(dict.fromkeys(n for found in names for n in found))}
+    def _names(self, number: int, table: pa.Table) -> list[Row]:
+        """The key of every row; a table begins with its keys."""
+        keys = len(self.plan.priced[number].release.keys)
+        columns = [column.to_pylist() for column in table.columns[:keys]]
+        return list(zip(*columns, strict=True)) if keys else [()] * table.num_rows
 
-    def limits(self, number: int, side: Side) -> Bounds:
+    def _blocks(self, names: Sequence[Row]) -> Ints:
+        """The block of every row; where there is one block, groups may have any name."""
+        return np.array([block_of(n[0]) if self.scene.blocks > 1 else 0 for n in names], np.int64)
+
+    def _limits(self, number: int, found: Tally) -> Bounds:
         """The caps of a release: given by the scene, or found afresh."""
-        found = side.tallies[number]
         if not self.scene.caps:
             return bounds(found, self.spends[number])
-        given = zip(found.release.measures, self.scene.caps, strict=True)
+        given = zip(found.release.measures, self.scene.caps, strict=False)
         return Bounds(tuple(Cap(next(e for e in found_edges(m) if e >= min(c, m.upper))) for m, c in given))
 
-    def draw(self, present: bool) -> list[tuple[Bounds, pa.Table]]:
-        """One fresh answer: the releases of the plan, with the caps that they were clipped at."""
-        side, answer = self.sides[not present], []
+    def draw(self, present: bool) -> list[Drawn]:
+        """One fresh answer: the releases of the plan, in order."""
+        answer: list[Drawn] = []
+        tables: dict[str, pa.Table] = {}
         for number, (priced, parts) in enumerate(zip(self.plan.priced, self.spends, strict=True)):
-            limits = self.limits(number, side)
-            answer.append((limits, protect(priced, parts, limits, side.tallies[number])))
+            exact = self._known[number] or self._read(number)
+            found = exact.sides[not present]
+            limits = self._limits(number, found)
+            drawn = Drawn(limits, protect(priced, parts, limits, found), exact)
+            answer.append(drawn)
+            if self.adaptive:
+                name = f"r{priced.release.number}"
+                tables[name] = shown(priced.release.face, drawn.table, tables)
+                for connection in self._databases:
+                    released(connection, name, tables[name])
         return answer
 
     def seen(self, present: bool, releases: int) -> Seen:
@@ -182,50 +229,55 @@ class Arena:
         found = [self.score(self.draw(present)) for _ in range(releases)]
         return Seen(np.concatenate([s for s, _ in found]), np.concatenate([t for _, t in found]))
 
-    def score(self, answer: Sequence[tuple[Bounds, pa.Table]]) -> tuple[Floats, Ints]:
+    def score(self, answer: Sequence[Drawn]) -> tuple[Floats, Ints]:
         """By block: the log likelihood ratio of what is shown, and a number for what is discrete.
 
         The attacker knows both databases, the caps and the mechanisms; only not which database it was.
         """
         scores, tags = np.zeros(self.scene.blocks), np.zeros(self.scene.blocks, dtype=np.int64)
-        for number, (limits, table) in enumerate(answer):
-            priced, names = self.plan.priced[number], table.column(0).to_pylist()
-            places = np.array(
-                [self.groups[number][n] for n in names] if priced.release.keys else [0], np.int64
-            )
-            blocks = np.array([block_of(n) for n in names] if priced.release.keys else [0], np.int64)
-            for j in range(len(priced.release.measures)):
-                np.add.at(scores, blocks, self._ratio(number, j, limits, table, places))
-            if priced.release.selection is not None:
+        for number, drawn in enumerate(answer):
+            release, names = self.plan.priced[number].release, self._names(number, drawn.table)
+            places = np.array([drawn.exact.groups[n] for n in names], np.int64)
+            blocks = self._blocks(names)
+            for j in range(len(release.measures)):
+                np.add.at(scores, blocks, self._ratio(number, j, drawn, places))
+            if release.selection is not None:
                 np.add.at(tags, blocks, 1)
-            if not self.scene.caps and any(m.search for m in priced.release.measures):
-                tags += hash(limits.caps) % 2**40 * 1000
+            if not self.scene.caps and any(m.search for m in release.measures):
+                tags += hash(drawn.limits.caps) % 2**40 * 1000
         return scores, tags
 
-    def _ratio(self, number: int, j: int, limits: Bounds, table: pa.Table, places: Ints) -> Floats:
-        priced, parts, cap = self.plan.priced[number], self.spends[number], limits.caps[j]
+    def _ratio(self, number: int, j: int, drawn: Drawn, places: Ints) -> Floats:
+        priced, parts, cap = self.plan.priced[number], self.spends[number], drawn.limits.caps[j]
         release = priced.release
-        shown = table.column(len(release.keys) + j).to_numpy().astype(np.float64) / float(
-            release.measures[j].scale
-        )
-        one, other = (self._centres(number, j, cap, side)[places] for side in self.sides)
+        values = drawn.table.column(len(release.keys) + j).to_numpy().astype(np.float64)
+        in_steps = values / float(release.measures[j].scale)
+        one, other = (self._centres(number, j, cap, drawn.exact, side)[places] for side in (0, 1))
         mechanism = mechanism_of(priced, parts, j, cap)
         scale = float(mechanism.scale) / (1 if j == parts.shared else 1 << fine_bits(release, cap))
-        return ratio(mechanism.noise, scale, shown, one, other)
+        return ratio(mechanism.noise, scale, in_steps, one, other)
 
-    def _centres(self, number: int, j: int, cap: int, side: Side) -> Floats:
+    def _centres(self, number: int, j: int, cap: int, exact: Exact, side: int) -> Floats:
         """What a measure is without noise, by number of group, in steps of its scale."""
-        known = side.centres.get((number, j, cap))
+        known = exact.centres.get((j, cap, side))
         if known is None:
-            found, known = side.tallies[number], np.zeros(len(self.groups[number]))
+            found, known = exact.sides[side], np.zeros(len(exact.groups))
             shared = j == self.spends[number].shared
             totals = found.units if shared else found.totals(j, cap)
             fine = 1 if shared else 1 << fine_bits(found.release, cap)
-            names = found.keys.column(0).to_pylist() if found.release.keys else [None]
-            for name, total in zip(names, totals, strict=True):
-                known[self.groups[number][name]] = int(total) / fine
-            side.centres[number, j, cap] = known
+            for name, total in zip(self._names(number, found.keys), totals, strict=True):
+                known[exact.groups[name]] = int(total) / fine
+            exact.centres[j, cap, side] = known
         return known
+
+
+def released(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """Put a released table where later statements read it."""
+    connection.register("arriving", table)
+    connection.execute(
+        f'CREATE SCHEMA IF NOT EXISTS released; CREATE OR REPLACE TABLE released."{name}" AS FROM arriving'
+    )
+    connection.unregister("arriving")
 
 
 def mechanism_of(priced: Priced, parts: Spend, j: int, cap: int) -> Mechanism:

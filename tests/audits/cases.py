@@ -15,7 +15,7 @@ from sandbox.privacy.accounting import Measure
 from sandbox.privacy.margins import with_margins
 from sandbox.privacy.mechanisms import Mechanism, Noise, best_squared, calibrate
 from sandbox.sql.compile import compile_relation
-from tests.audits.arena import Arena, Rows, Scene, group, mechanism_of, ratio
+from tests.audits.arena import Arena, Rows, Scene, group, mechanism_of, ratio, released
 from tests.audits.estimate import Claim, Loss, Seen
 
 Sampler = Callable[[int], tuple[Seen, Seen]]
@@ -33,11 +33,14 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A named audit; ``start`` makes it ready, which may take databases.  ``slow``: draws cost milliseconds."""
+    """A named audit; ``start`` makes it ready, which may take databases.
+
+    ``fewer``: so many times fewer answers are drawn: 10 where each costs milliseconds, 100 where it reads databases.
+    """
 
     name: str
     start: Callable[[], Audit]
-    slow: bool = False
+    fewer: int = 1
 
 
 def cases() -> list[Case]:
@@ -202,6 +205,8 @@ OPEN: Final = "SELECT h, COUNT(*) AS n, SUM(fee) AS s FROM visit GROUP BY h"
 SHARED: Final = "SELECT h, COUNT(DISTINCT pid) AS u, SUM(income) AS s FROM person GROUP BY h"
 KEYS: Final = "SELECT h, COUNT(*) AS n FROM visit GROUP BY h"
 SPREAD: Final = "SELECT g, AVG(income) AS a, VAR_POP(income) AS v FROM person GROUP BY g"
+MIDDLE: Final = "SELECT MEDIAN(income) AS m FROM person"
+ABOVE: Final = "SELECT COUNT(*) AS n FROM person WHERE income > (SELECT SUM(income) / 100 FROM person)"
 CAPS: Final = (16, 200_000)
 """For counts of rows and sums of cents, below what the busy bring."""
 CENTS: Final = (200_000, 200_000)
@@ -225,11 +230,10 @@ def _loss(arena: Arena, delta: float) -> Loss:
     searched = not arena.scene.caps and any(m.search for r in releases for m in r.measures)
     if searched or delta:
         return Loss.ZCDP
-    caps = [arena.limits(i, arena.sides[0]).caps for i in range(len(releases))]
     scales = [
         mechanism_of(p, parts, j, cap).scale
-        for p, parts, found in zip(arena.plan.priced, arena.spends, caps, strict=True)
-        for j, cap in enumerate(found)
+        for p, parts, drawn in zip(arena.plan.priced, arena.spends, arena.first(), strict=True)
+        for j, cap in enumerate(drawn.limits.caps)
     ]
     return Loss.GAUSSIAN if min(scales) >= SMOOTH else Loss.ZCDP
 
@@ -271,16 +275,14 @@ def averages(scene: Scene) -> Callable[[], Audit]:
         arena = Arena(scene)
         above = compile_relation(with_margins(arena.plan.post)[0])
         connection = duckdb.connect()
-        connection.execute("CREATE SCHEMA released")
 
         def seen(present: bool, releases: int) -> Seen:
             found = np.array([row for _ in range(releases) for row in shown(present)], dtype=np.float64)
             return Seen(np.nan_to_num(found), np.isnan(found).astype(np.int64))
 
         def shown(present: bool) -> Iterator[float | None]:
-            for number, (_, table) in enumerate(arena.draw(present)):
-                connection.register("arriving", table)
-                connection.execute(f'CREATE OR REPLACE TABLE released."r{number}" AS SELECT * FROM arriving')
+            for number, drawn in enumerate(arena.draw(present)):
+                released(connection, f"r{number}", drawn.table)
             return (row[1] for row in connection.execute(above).fetchall())
 
         def sample(count: int) -> tuple[Seen, Seen]:
@@ -307,11 +309,15 @@ SCENES: Final = (
     Case("two releases in one query, zCDP", run(Scene(TWICE, ZCDP, ONE, few, rich))),
     Case("two releases in one query, pure", run(Scene(TWICE, PURE, TWO, few, rich))),
     Case("AVG above the release, zCDP", averages(Scene(SPREAD, ZCDP, ONE, few, rich))),
+    Case("MEDIAN, which zooms in by what it saw, zCDP", run(Scene(MIDDLE, ZCDP, ONE, crowd(40), rich, 1)), fewer=100),
+    Case("MEDIAN, which zooms in by what it saw, pure", run(Scene(MIDDLE, PURE, TWO, crowd(40), rich, 1)), fewer=100),
+    Case("a threshold that is an earlier answer, zCDP", run(Scene(ABOVE, ZCDP, ONE, few, rich, 1)), fewer=100),
+    Case("a threshold that is an earlier answer, pure", run(Scene(ABOVE, PURE, TWO, few, rich, 1)), fewer=100),
     Case("selection: a key of one unit", appearing(Scene(KEYS, ALONE, HALF, nobody, stranger(1), caps=(1,)))),
     Case("selection: ten keys of one unit", appearing(Scene(KEYS, SELECTING, HALF, nobody, stranger(10), 100, 10, (1,)))),
     Case("selection: one unit more in four groups", run(Scene(OPEN, ZCDP, ONE, crowd(24, 3), busy(4), 200, 4, CAPS))),
     Case("selection and its count, one draw", run(Scene(SHARED, ZCDP, ONE, crowd(6), rich))),
-    Case("caps found, two draws, zCDP", run(Scene(PAIRS, ZCDP, ONE, wealthy(200, 12), busy(3), 1, 3)), slow=True),
-    Case("caps found, then released, zCDP", run(Scene(WHOLE, ZCDP, ONE, wealthy(200, 12), busy(1), 1)), slow=True),
-    Case("caps found, then released, pure", run(Scene(WHOLE, PURE, TWO, wealthy(500, 45), busy(1), 1)), slow=True),
+    Case("caps found, two draws, zCDP", run(Scene(PAIRS, ZCDP, ONE, wealthy(200, 12), busy(3), 1, 3)), fewer=10),
+    Case("caps found, then released, zCDP", run(Scene(WHOLE, ZCDP, ONE, wealthy(200, 12), busy(1), 1)), fewer=10),
+    Case("caps found, then released, pure", run(Scene(WHOLE, PURE, TWO, wealthy(500, 45), busy(1), 1)), fewer=10),
 )  # fmt: skip

@@ -26,8 +26,6 @@ from tests.audits.cases import Case, cases  # noqa: E402  (the command runs from
 from tests.audits.estimate import Claim, lower_bound  # noqa: E402
 
 ALPHA: Final = 1e-3
-SLOWER: Final = 10
-"""Where every draw is a release of its own and costs milliseconds, so many times fewer answers are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +55,12 @@ def find(case: Case, answers: int, alpha: float) -> Finding:
 
 def _numbered(place: int, answers: int, alpha: float) -> Finding:
     case = cases()[place]
-    return find(case, answers // SLOWER if case.slow else answers, alpha)
+    return find(case, answers // case.fewer, alpha)
 
 
 def main(answers: int) -> int:
     every = cases()
-    slowest_first = sorted(range(len(every)), key=lambda i: not every[i].slow)
+    slowest_first = sorted(range(len(every)), key=lambda i: -every[i].fewer)
     workers = min(os.cpu_count() or 1, 4)
     print(f"{'audit':58} {'answers':>9} {'claim':>18} {'delta':>8} {'proved':>9} {'ratio':>6} {'seconds':>8}")
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:

@@ -90,7 +90,7 @@ def test_tries_at_two_gateways_have_one_answer_and_one_charge(home: Home, served
         for question in range(4):
             with ThreadPoolExecutor(6) as pool:
                 houses = [served, other] * 3
-                answers = list(pool.map(lambda h, q=question: ask(h, token, f"k{q}", q), houses))  # type: ignore[misc]  # bound
+                answers = list(pool.map(lambda h, q=question: ask(h, token, f"k{q}", q), houses))
             assert {a.status_code for a in answers} <= {200, 409}
             assert {a.json()["code"] for a in answers if a.status_code == 409} <= {"DS-504"}
             last = ask(other, token, f"k{question}", question)  # who was told to ask again does

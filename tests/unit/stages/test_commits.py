@@ -80,7 +80,7 @@ def commits(gateway: Gateway) -> Iterator[list[str]]:
         if connection.get_execution_options().get("writing"):
             found.append("commit")
 
-    engine = gateway.database._engine
+    engine = gateway.database._writer
     event.listen(engine, "commit", note)
     yield found
     event.remove(engine, "commit", note)

@@ -178,10 +178,12 @@ def test_a_store_that_breaks_amid_its_life_is_named(path: Path, database: Databa
     database.close()
     with path.open("r+b") as file:
         file.write(b"\xff" * 4096)
-    for attempt in (lambda: put(database, "after"), lambda: count(database)):
-        with pytest.raises(Refusal) as caught:
-            attempt()
-        assert caught.value.reasons[0].subject == "damaged"
+    with pytest.raises(Refusal) as caught:
+        put(database, "after")
+    assert caught.value.reasons[0].subject == "damaged"
+    with pytest.raises(Refusal) as caught:
+        count(database)
+    assert caught.value.reasons[0].subject == "damaged"
 
 
 def test_times_are_exact_and_have_a_zone() -> None:

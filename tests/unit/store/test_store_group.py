@@ -128,7 +128,9 @@ def test_a_part_that_fails_is_undone_alone(database: Database, place: str) -> No
             crowd.arrive()
         ends = crowd.end()
         assert [type(end) for end, part in zip(ends, parts, strict=True) if part is fail] == [KeyError]
-        assert all(isinstance(e, Refusal) for e, part in zip(ends, parts, strict=True) if part is refuse_by_sql)
+        assert all(
+            isinstance(e, Refusal) for e, part in zip(ends, parts, strict=True) if part is refuse_by_sql
+        )
         assert ends.count(None) == 3
     assert kept(place) == {"first", "p0", "p1", "p2"}
 

@@ -21,7 +21,7 @@ from sandbox.store.audit import AuditLog, Event
 from sandbox.store.database import Database, insert_new
 from sandbox.store.schema import metadata, uses
 
-NEXT = '''
+NEXT = """
 from alembic import op
 import sqlalchemy as sa
 revision = "0002"
@@ -30,7 +30,7 @@ def upgrade():
     op.add_column("uses", sa.Column("note", sa.String, nullable=False, server_default="as before"))
     op.create_table("more", sa.Column("id", sa.Integer, primary_key=True))
     {last}
-'''
+"""
 
 
 def names(connection: Connection) -> set[str]:
@@ -62,7 +62,11 @@ def test_the_steps_make_what_the_tables_say(empty: str) -> None:
         return kind != "table" or name in metadata.tables
 
     with store.read() as connection:
-        options: dict[str, Any] = {"include_object": ours, "compare_type": True, "compare_server_default": True}
+        options: dict[str, Any] = {
+            "include_object": ours,
+            "compare_type": True,
+            "compare_server_default": True,
+        }
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, metadata) == []
         assert migrate.revision(connection) == migrate.HEAD
@@ -146,7 +150,9 @@ def test_postgresql_forbids_emptying_the_log(server: Any, table: str) -> None:
 
 
 def test_the_log_has_no_gap_even_for_who_goes_around_the_code(database: Database) -> None:
-    columns = "seq, time, kind, request, organisation, grant_id, datasets, decision, codes, nano, commitment, leaf"
+    columns = (
+        "seq, time, kind, request, organisation, grant_id, datasets, decision, codes, nano, commitment, leaf"
+    )
     row = f"INSERT INTO audit ({columns}) VALUES (:seq, 0, '', '', '', '', '[]', '', '[]', 0, '', :leaf)"
     for seq in (1, -1):
         with pytest.raises(Refusal), database.write() as connection:

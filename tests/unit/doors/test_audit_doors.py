@@ -1,0 +1,129 @@
+"""Proofs of the log at the doors: commands over a real home, addresses over the real application."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sandbox.doors.cli import app
+from sandbox.home import open_home, read_settings
+from sandbox.store.audit import Event
+from sandbox.store.database import Database
+from tests.support.logs import Verifier
+from tests.unit.doors.conftest import NOW, Client, SimpleGateway
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def good(*words: str) -> str:
+    found = run(*words)
+    assert found.exit_code == 0, found.output
+    return found.stdout
+
+
+@pytest.fixture(params=["sha256", "sm3"])
+def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    place = tmp_path / "home"
+    monkeypatch.setenv("SANDBOX_HOME", str(place))
+    good("init", "--hash", request.param, "--origin", "bureau.example/log")
+    return place
+
+
+@pytest.fixture
+def verifier(home: Path, tmp_path: Path) -> Verifier:
+    head = json.loads(good("audit", "checkpoint", "--json"))
+    assert head["origin"] == "bureau.example/log"
+    return Verifier(tmp_path / "v", head["keys"][0])
+
+
+def test_every_proof_of_the_commands_verifies_elsewhere(
+    home: Path, verifier: Verifier, tmp_path: Path
+) -> None:
+    held = tmp_path / "held"
+    good("audit", "checkpoint", "--output", str(held))
+    assert verifier.accepts(held.read_text(encoding="utf-8"), good("audit", "prove", "0"))
+    rotation = good("audit", "rotate")
+    assert verifier.accepts(rotation, good("audit", "prove", "--held", str(held)))
+    assert verifier.accepts(good("audit", "export"))
+    assert json.loads(good("audit", "verify", "--held", str(held), "--json"))["entries"] >= 3
+    assert "entries are what was signed" in good("audit", "verify", "--lang", "en")
+    assert good("audit", "export", "--format", "csv", "--start", "1").startswith("seq,time,kind")
+    assert json.loads(good("audit", "export", "--format", "ocsf").split("\n")[0])["class_uid"] == 6003
+
+
+def test_witnesses_and_retention_are_settings(home: Path, tmp_path: Path) -> None:
+    settings = home / "sandbox.toml"
+    text = settings.read_text(encoding="utf-8").replace("places = []", 'places = ["heads/owner"]')
+    settings.write_text(text.replace("personal_days = 0", "personal_days = 1"), encoding="utf-8")
+    told = json.loads(good("audit", "witness", "--status", "--json"))
+    assert told["witnesses"][0]["size"] == 0
+    assert "heads/owner" in good("audit", "witness")
+    assert (home / "heads" / "owner").read_text(encoding="utf-8").startswith("bureau.example/log\n1\n")
+    assert json.loads(good("audit", "purge", "--json")) == {"personal": 0, "answers": 0}
+    assert "0" in good("audit", "purge", "--lang", "en")
+    with pytest.raises(Exception, match=r"witness\.places"):
+        read_settings(b"[witness]\nplaces = [1]\n")
+    with pytest.raises(Exception, match=r"witness\.places"):
+        read_settings(b"[witness]\nplaces = 'x'\n")
+
+
+def test_what_does_not_verify_is_a_code(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "forged").write_text("bureau.example/log\n5\nAAAA\n\n— x AAAA\n", encoding="utf-8")
+    assert run("audit", "verify", "--held", str(tmp_path / "forged")).exit_code == 19
+    assert run("audit", "prove", "99").exit_code == 18
+    assert run("audit", "prove").exit_code == 2
+    assert run("audit", "checkpoint", "--output", str(tmp_path / "no" / "file")).exit_code == 18
+    assert run("init", "--origin", "a b", "--home", str(tmp_path / "other")).exit_code == 2
+    (home / "log" / "keys" / "current").unlink()
+    found = run("audit", "checkpoint", "--lang", "en")
+    assert found.exit_code == 19 and "DS-905" in found.stderr
+
+
+def test_a_query_writes_its_receipt(
+    home: Path, verifier: Verifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = run("query", "SELECT 1", "--grant", "G-NONE", "--receipt", str(tmp_path / "receipt"))
+    assert found.exit_code == 13
+    assert verifier.accepts((tmp_path / "receipt").read_text(encoding="utf-8"))
+    opened = open_home(home)
+    simple = SimpleGateway(Database(opened.store), opened.log)
+    monkeypatch.setattr("sandbox.gateway.open_gateway", lambda _: simple)
+    good("query", "SELECT 1", "--grant", "G-1", "--receipt", str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()  # this gateway proves nothing
+
+
+def test_addresses_prove_what_one_may_read(client: Client, gateway: SimpleGateway, tmp_path: Path) -> None:
+    client.get("/v1/log")
+    foreign = gateway._log.append(Event.LOGIN, time=NOW, organisation="operator-b")
+    head = client.get("/v1/log/checkpoint").json()
+    verifier = Verifier(tmp_path / "v", head["keys"][0])
+    assert verifier.accepts(head["checkpoint"])
+    login = client.get("/v1/log/0/receipt").json()
+    assert json.loads(login["entry"])["kind"] == "login"
+    assert json.loads(login["personal"])["person"] == "li"
+    client.get("/v1/log")
+    grown = client.get("/v1/log/consistency", params={"start": str(head["size"])}).json()
+    assert verifier.accepts(login, grown)
+    for path, code in (
+        (f"/v1/log/{foreign}/receipt", "DS-804"),
+        ("/v1/log/999/receipt", "DS-804"),
+        ("/v1/log/x/receipt", "DS-803"),
+        (f"/v1/log/{2**63}/receipt", "DS-803"),
+        ("/v1/log/consistency", "DS-803"),
+        ("/v1/log/consistency?start=-1", "DS-803"),
+        ("/v1/log/consistency?start=1&x=1", "DS-803"),
+        ("/v1/log/consistency?start=99999", "DS-904"),
+    ):
+        assert client.get(path).json()["code"] == code, path
+
+
+def test_rejected_tokens_are_entered(client: Client, gateway: SimpleGateway) -> None:
+    client.headers["authorization"] = "Bearer nonsense"
+    assert client.get("/v1/budget").status_code == 401
+    entry = gateway._log.entry(0)
+    assert entry is not None and (entry.kind, entry.decision) == ("login", "denied")
