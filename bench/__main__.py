@@ -13,10 +13,10 @@ import sys
 from dataclasses import asdict, replace
 from typing import Final
 
+from bench.anew import anew
 from bench.data import home
 from bench.measure import Figure, figure, plain
 from bench.questions import QUESTIONS
-from sandbox.gateway import open_gateway
 
 REPETITIONS: Final = 5
 
@@ -31,9 +31,7 @@ def main() -> None:
     here = replace(here, settings=replace(here.settings, release_clock_ms=0))
     found = []
     for question in chosen:
-        for file in here.path.glob("store.db*"):
-            file.unlink()  # budgets and kept answers of earlier runs
-        gateway = open_gateway(here)  # a fresh worker each, so that a peak is the question's own
+        gateway = anew(here)  # a fresh worker each, so that a peak is the question's own
         try:
             with plain(here, question.dataset) as connection:
                 found.append(figure(here, gateway, connection, question, REPETITIONS))

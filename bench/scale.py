@@ -19,10 +19,10 @@ from typing import Final
 
 import duckdb
 
+from bench.anew import anew
 from bench.data import CACHE
 from bench.measure import Figure, figure, plain
 from bench.questions import Question
-from sandbox.gateway import open_gateway
 from sandbox.home import Home, create_home, open_home
 from sandbox.policy.load import load
 from sandbox.snapshot import ingest
@@ -85,9 +85,7 @@ def measured(rows: int, units: int) -> list[Figure]:
     print(f"\n{rows:,} rows of {units:,} units")
     print(f"{'query':12} {'plain ms':>9} {'ours ms':>9} {'ratio':>7} {'worker MB':>10}", flush=True)
     for question in QUESTIONS:
-        for file in here.path.glob("store.db*"):
-            file.unlink()  # budgets and kept answers of earlier runs
-        gateway = open_gateway(here)
+        gateway = anew(here)
         try:
             with plain(here, question.dataset) as connection:
                 one = figure(here, gateway, connection, question, REPETITIONS)

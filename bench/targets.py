@@ -26,10 +26,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.anew import anew
 from bench.data import CACHE
 from bench.measure import plain
 from sandbox.doors.asking import new_id
-from sandbox.gateway import open_gateway
 from sandbox.home import Home, create_home, open_home
 from sandbox.model import Answer, Person, Refused, Request
 from sandbox.policy.load import load
@@ -125,9 +125,7 @@ class Line:
 
 def ask(here: Home, question: Question) -> Answer:
     """One answer of an empty store.  ``RuntimeError`` if refused."""
-    for file in here.path.glob("store.db*"):
-        file.unlink()
-    gateway = open_gateway(here)
+    gateway = anew(here)
     try:
         person, now = Person("bench", "operator", "bench"), dt.datetime.now(dt.UTC)
         found = gateway.query(Request(new_id(), person, question.grant, question.sql, EPSILON, now))

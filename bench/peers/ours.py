@@ -1,8 +1,8 @@
 """``python -m bench.peers.ours SETTING GRANT``: Data Sandbox as one more tool, through its gateway.
 
-A gateway over an empty store for each question, warm as a service is.  A repetition spends a little more of epsilon than the
-one before, for else the kept answer would come back, free; all spend less than the peers.  Of the setting
-only epsilon is read: bounds are found privately, and delta stands in the grant.
+A gateway over a new store for each question, warm as a service is.  A repetition spends a little more of
+epsilon than the one before, for else the kept answer would come back, free; all spend less than the peers.
+Of the setting only epsilon is read: bounds are found privately, and delta stands in the grant.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from fractions import Fraction
 from typing import Any, Final
 
 import sandbox
+from bench.anew import anew
 from bench.peers.adapters.protocol import Setting, Unsupported, serve
 from bench.peers.data import home
 from sandbox.doors.asking import new_id
-from sandbox.gateway import Gateway, open_gateway
 from sandbox.model import Person, Refused, Request
 
 STEP, MOST = Fraction(1, 2000), 40
@@ -51,21 +51,15 @@ class Ours:
         self.bounds = f"none on rows (found privately); amount 0 to {setting.amount:g}"
         here = home(grant)
         self._home = replace(here, settings=replace(here.settings, release_clock_ms=0))
-        self._gateway = self._opened()
+        self._gateway = anew(self._home)
         self._epsilon = Fraction(setting.epsilon)
         self._asked: Counter[str] = Counter()
         self.notes: dict[str, str] = {}
 
-    def _opened(self) -> Gateway:
-        """A gateway over an empty store: without the budgets and kept answers of earlier questions."""
-        for file in self._home.path.glob("store.db*"):
-            file.unlink()
-        return open_gateway(self._home)
-
     def ask(self, question: str) -> list[tuple[Any, float]]:
         if self._asked and not self._asked[question]:
             self._gateway.close()
-            self._gateway = self._opened()
+            self._gateway = anew(self._home)
         epsilon = self._epsilon - (MOST - self._asked[question]) * STEP
         if epsilon > self._epsilon:
             raise ValueError(f"{question}: asked more than {MOST} times")

@@ -13,9 +13,9 @@ from typing import Final
 
 import duckdb
 
+from bench.anew import anew
 from bench.tpch.judge import Judged, judge, spends, truth, wrong
 from sandbox.doors.asking import new_id
-from sandbox.gateway import open_gateway
 from sandbox.home import Home
 from sandbox.model import Answer, Person, Refused, Request
 
@@ -62,9 +62,7 @@ class Asker:
     """Asks one grant of one home; answers are held against the generated files."""
 
     def __init__(self, home: Home, grant: str, data: Path) -> None:
-        for file in home.path.glob("store.db*"):
-            file.unlink()  # budgets and kept answers of earlier runs
-        self.gateway = open_gateway(home)
+        self.gateway = anew(home)
         found = self.gateway.documents().grant(grant)
         assert found is not None
         self.grant, self.person = found, Person("bench", "operator", found.to)

@@ -13,9 +13,10 @@ from typing import Any, Final
 import duckdb
 from ruamel.yaml import YAML
 
+from bench.anew import anew
 from sandbox.demo import flights
 from sandbox.doors.asking import new_id
-from sandbox.gateway import Gateway, open_gateway
+from sandbox.gateway import Gateway
 from sandbox.home import Home, create_home, open_home
 from sandbox.model import Answer, Person, Refused, Request
 from sandbox.policy.load import load
@@ -88,11 +89,9 @@ def build(root: Path) -> Home:
 @contextmanager
 def fresh(home: Home) -> Iterator[Gateway]:
     """A gateway over the same snapshot with an empty store, so that no earlier answer is repeated."""
-    for file in home.path.glob("store.db*"):
-        file.unlink()
     opened = open_home(home.path)
     # The clock hides durations; nobody measures them here.
-    gateway = open_gateway(replace(opened, settings=replace(opened.settings, release_clock_ms=0)))
+    gateway = anew(replace(opened, settings=replace(opened.settings, release_clock_ms=0)))
     try:
         yield gateway
     finally:
