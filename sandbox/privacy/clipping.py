@@ -32,12 +32,17 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from sandbox.privacy.caps import LEFT, Cap, borne
+from sandbox.privacy.caps import Cap, borne
 
 Floats = npt.NDArray[np.float64]
 
 UNEVEN: Final = 1.5
 """How many times its apparent share of the clipping a cell may bear on average: clipped units are large."""
+
+WEIGHED: Final = 0.25
+"""The part of a remainder, which is a worst case, that counts as a cell's error where two draws are weighed.
+Measured (``docs/accuracy.md``): at a half, large cells lean on the draw at the high cap and get its noise,
+even where cells hardly differ; at an eighth they keep too much of the clipping where cells do differ."""
 
 _DEVIATIONS: Final = 1.28  # one-sided 90 %, of counts that are upper estimates themselves
 _SMALLEST_SHARE: Final = 1e-6
@@ -91,7 +96,7 @@ def blended(near: Estimate, far: Estimate) -> tuple[Floats, Floats]:
     their mean, weighted by the inverse square of the error that each likely has.  Its interval is the
     shortest around that which holds the interval of one of them, or of their mean by inverse variance.
     """
-    known = [np.minimum(LEFT * e.remainder, _UNKNOWN) for e in (near, far)]
+    known = [np.minimum(WEIGHED * e.remainder, _UNKNOWN) for e in (near, far)]
     squares = [(e.noise.whole / 2) ** 2 + left**2 for e, left in zip((near, far), known, strict=True)]
     weight = squares[0] / (squares[0] + squares[1])
     shown = (1 - weight) * near.amounts + weight * far.amounts

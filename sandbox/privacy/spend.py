@@ -1,6 +1,7 @@
 """How a release's budget is divided over its noise draws, and the mechanisms that follow.
 
-Weights are equal over the columns that are drawn; a cap search takes a fifth of its column's part.
+Weights are equal over the columns that are drawn, and two thirds of a column's for selecting keys; a cap
+search takes a fifth of its column's part.
 Everything here depends on public facts (and on caps that were themselves found privately).
 """
 
@@ -15,6 +16,10 @@ from sandbox.privacy.plan import Priced
 from sandbox.privacy.release import Bounding, Release, What
 from sandbox.privacy.selection import threshold
 from sandbox.privacy.tally import fine_bits
+
+SELECTION = 2
+COLUMN = 3
+"""Keys that just reach the threshold are of little use without a value that can be read."""
 
 SEARCH = 1
 NOISE = 4
@@ -66,7 +71,7 @@ def spend(priced: Priced, measure: Measure) -> Spend:
     release = priced.release
     shared = shared_count(release)
     drawn = [j for j in range(len(release.measures)) if j != shared]
-    weights = [1] * (len(drawn) + (release.selection is not None))
+    weights = [COLUMN] * len(drawn) + [SELECTION] * (release.selection is not None)
     parts = list(split(priced.nano, tuple(weights))) if weights else []
     selection = parts.pop() if release.selection is not None else 0
     columns = [Column(0, 0)] * len(release.measures)
