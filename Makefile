@@ -3,16 +3,24 @@
 #   make demo [ONCE=1]       ingest both demo data sets, tell the story, serve (ONCE=1: end instead)
 #   make test                lint, types, layers, every test, coverage gate
 #   make race                64 clients, two gateways, one budget: on SQLite and on PostgreSQL
+#   make bench-store         the ledger and the log beside plain durable inserts
 #   make bench [ONLY=name]   costs against plain DuckDB
 #   make tpch [SCALE=1]      TPC-H's 22 queries under differential privacy: errors, ratios, refusals
 #   make corpus FILE=x.jsonl score a file of cases against the gateway over HTTP
+#   make watched             what the monitor makes of the attack and the legitimate corpus
+#   make bench-log [N=10000000]  pages of the query log, per filter, at N entries
 #   make peers [ARGS=...]    other systems beside ours: error, time, memory
 #   make laws N=100000       the law tests at a given number of cases
 #   make fuzz-queries N=100000   random queries against the naive engine
 #   make audit-epsilon N=100000  empirical lower bounds on the privacy loss, N answers a database
+#   make escape          what a hostile worker can reach: probes from inside its box
 #   make postgresql          the PostgreSQL server that tests start (Debian, as root)
 #   make lint | format       check | rewrite the code's form
 #   make lock                resolve constraints.txt anew
+
+# What is run from here works on public or made data: where a machine cannot confine workers in full, they are
+# confined as far as it can, and `sandbox doctor` says what is missing.  `sandbox serve` itself asks for the box.
+export SANDBOX_WORKER_FLOOR ?= process
 
 PYTHON ?= python3
 VENV := .venv
@@ -24,17 +32,20 @@ JOBS ?= 2
 N ?= 20000
 SCALE ?= 1
 
-.PHONY: demo test race postgresql bench tpch peers corpus laws fuzz-queries audit-epsilon lint format lock install clean
+.PHONY: demo test race escape postgresql bubblewrap bench-store bench tpch peers corpus watched bench-log laws fuzz-queries audit-epsilon lint format lock install clean
 .DELETE_ON_ERROR:
 
-demo: $(READY)
+demo: $(READY) bubblewrap
 	$(BIN)/sandbox demo $(if $(ONCE),--once)
 
-test: lint postgresql
+test: lint postgresql bubblewrap
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term-missing:skip-covered
 
 bench: $(READY)
 	$(BIN)/python -m bench $(ONLY)
+
+bench-store: $(READY) postgresql
+	$(BIN)/python -m bench.store
 
 tpch: $(READY)
 	$(BIN)/python -m bench.tpch $(SCALE)
@@ -43,9 +54,18 @@ corpus: $(READY)
 	@test -n "$(FILE)" || { echo "usage: make corpus FILE=cases.jsonl" >&2; exit 2; }
 	$(BIN)/python tests/corpus/score.py "$(FILE)"
 
+watched: $(READY)
+	$(BIN)/python -m tests.corpus.watched
+
+bench-log: $(READY)
+	$(BIN)/python -m bench.log $(if $(filter command line,$(origin N)),$(N))
+
 # Other systems beside ours, each in a virtual environment of its own under build/peers.
 peers: $(READY)
 	$(BIN)/python -m bench.peers $(ARGS)
+
+escape: $(READY) bubblewrap
+	$(BIN)/python -m tests.escape.run
 
 race: $(READY) postgresql
 	$(BIN)/python tests/faults/race.py
@@ -77,6 +97,13 @@ postgresql:
 		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && \
 		  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends postgresql; } || \
 		{ echo "PostgreSQL is needed for the tests: install its server" >&2; exit 1; }
+
+# The box around query workers.  Without it they are confined by what is left; see `sandbox doctor`.
+bubblewrap:
+	@command -v bwrap >/dev/null || \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && \
+		  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends bubblewrap; } || \
+		echo "bubblewrap is missing: query workers are confined by what is left (sandbox doctor)" >&2
 
 # The stamp is younger than what it was made from, so a changed lock installs again.
 $(READY): pyproject.toml constraints.txt

@@ -401,6 +401,63 @@ class Code(Enum):
         "ingest the dataset again",
         "请重新导入该数据集",
     )
+    SOURCE_CREDENTIALS = Meaning(
+        606,
+        400,
+        "the source does not accept its credentials: {subject}",
+        "数据源拒绝了凭证：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    SOURCE_UNREACHABLE = Meaning(
+        607, 400, "the source cannot be reached: {subject}", "无法连接数据源：{subject}", "{hint}", "{hint}"
+    )
+    SOURCE_DROPPED = Meaning(
+        608,
+        400,
+        "the source stopped before its end: {subject}",
+        "数据源中途断开：{subject}",
+        "nothing was published; ingest again",
+        "未发布任何内容；请重新导入",
+    )
+    SOURCE_LOCKED = Meaning(
+        609,
+        409,
+        "the source is locked by others: {subject}",
+        "数据源被占用：{subject}",
+        "ingest again when they are done",
+        "请待其释放后重新导入",
+    )
+    SOURCE_CHANGED = Meaning(
+        610,
+        400,
+        "the source's columns or types change within it: {subject}",
+        "数据源内部的列或类型前后不一致：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    SOURCE_ENCODING = Meaning(
+        611,
+        400,
+        "the source is not text of one encoding: {subject}",
+        "数据源不是单一编码的文本：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    SOURCE_UNKNOWN = Meaning(
+        612, 400, "the source has no such thing: {subject}", "数据源中没有：{subject}", "{hint}", "{hint}"
+    )
+    SOURCE_SECRET = Meaning(
+        613, 400, "a secret cannot be read: {subject}", "无法读取密钥：{subject}", "{hint}", "{hint}"
+    )
+    SOURCE_DRIVER = Meaning(
+        614,
+        400,
+        "this kind of source is not installed: {subject}",
+        "未安装此类数据源的驱动：{subject}",
+        "install data-sandbox[connectors]",
+        "请安装 data-sandbox[connectors]",
+    )
     # 7xx engine
     ENGINE = Meaning(
         701,
@@ -441,6 +498,14 @@ class Code(Enum):
         "服务正在关闭",
         "ask again once it is back",
         "请待服务恢复后重试",
+    )
+    UNCONFINED = Meaning(
+        706,
+        503,
+        "this machine does not confine workers as the settings ask: {subject}",
+        "本机无法按设置要求隔离查询进程：{subject}",
+        "{hint}",
+        "{hint}",
     )
     # 8xx doors
     WHO = Meaning(

@@ -9,15 +9,19 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
-from sandbox import pipeline
+from sandbox import __version__, pipeline
 from sandbox.admission import Admission, Stoppable, Turn
 from sandbox.catalogue import Catalogue, Column, Table
 from sandbox.context import Context, Store
+from sandbox.engine import found
+from sandbox.engine.crew import Crew
 from sandbox.engine.duckdb_engine import DuckDBEngine
+from sandbox.engine.layers import Floor, meets
 from sandbox.engine.twin import Twin
 from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.home import Home, Worker
@@ -101,22 +105,35 @@ class Gateway:
             kept=Retention(**asdict(home.settings.retention)),
             now=utc_now,
         )
+        if self.store.proofs.repaired:
+            self._desk.started(__version__)
         self._caretaker = Caretaker(self._desk, witness, home.settings.witness.every_s, utc_now)
         self._admission = Admission(home.settings.queue)
         self._lines: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
         self._twin = Twin()
+        self._crew = Crew(home.settings.worker.total_mb)
         self._contexts: dict[str, tuple[str, Context, DuckDBEngine]] = {}
         self._documents: tuple[str, Documents] | None = None
 
     def query(self, request: Request) -> Answer | Refused:
         """Answer, charge and log, or refuse with every reason; in its turn."""
         try:
+            self.confinement()
             context = self._context(request.person, request.grant)
             with self._admission.turn(request) as turn:
                 return pipeline.query(request, self._stoppable(context, turn))
         except Refusal as refusal:
             return self._unheard(request, refusal)
+
+    def confinement(self) -> tuple[str, ...]:
+        """The layers in force around every worker.  Refuses ``UNCONFINED`` below the floor that is set."""
+        layers, floor = found.available(), Floor(self.home.floor)
+        if not meets(layers, floor):
+            hint = "see `sandbox doctor`, or set worker.floor lower in sandbox.toml"
+            zh = "请执行 sandbox doctor，或在 sandbox.toml 中调低 worker.floor"
+            raise refuse(Code.UNCONFINED, f"worker.floor = {floor}", hint, zh)
+        return tuple(sorted(layers))
 
     @property
     def desk(self) -> Desk:
@@ -141,6 +158,7 @@ class Gateway:
     def explain(self, request: Request) -> Explained | Refused:
         """Say what ``query`` would cost and how good it would be; spend nothing."""
         try:
+            self.confinement()
             context = self._context(request.person, request.grant, reading=True)
         except Refusal as refusal:
             return self._unheard(request, refusal)
@@ -249,9 +267,11 @@ class Gateway:
         self._admission.close(grace_s)
         for _, _, engine in self._contexts.values():
             engine.close()
+        self._crew.close()
         self._twin.close()
         self._caretaker.stop()
-        self.store.proofs.publish()
+        with suppress(Refusal):  # what cannot be published now is when the log is next opened
+            self.store.proofs.publish()
         self.database.close()
 
     def _spill(self) -> Path:
@@ -345,6 +365,8 @@ class Gateway:
             timeout_s=worker.timeout_s,
             spill=self._spill(),
             spill_mb=worker.spill_mb,
+            queries=worker.queries,
+            crew=self._crew,
         )
         context = Context(
             grant=grant,

@@ -10,6 +10,7 @@ unknown key is a mistake; nothing outside ``data`` and ``policies`` is written.
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from dataclasses import dataclass, field, fields, replace
@@ -21,7 +22,10 @@ from sandbox.errors import Code, Reason, Refusal, refuse
 
 SETTINGS_FILE: Final = "sandbox.toml"
 VARIABLE: Final = "SANDBOX_HOME"
+FLOOR_VARIABLE: Final = "SANDBOX_WORKER_FLOOR"
+FLOORS: Final = ("box", "kernel", "process")
 DEFAULT: Final = Path("var/sandbox")
+STORE: Final = "store.db"
 _URL: Final = "postgresql://"
 
 EXAMPLE: Final = """\
@@ -47,6 +51,13 @@ memory_mb = 1024
 threads = 2
 timeout_s = 60
 spill_mb = 4096
+# Queries that one process answers before another takes its place; memory of all processes together.
+# 每个进程服务的查询数；全部进程的内存总量。
+queries = 1000
+total_mb = 8192
+# The least confinement under which queries run: "box" (namespaces and a system call filter), "kernel"
+# (filter and Landlock), "process" (limits only).  See `sandbox doctor`.  最低隔离要求。
+floor = "box"
 
 # Queries at a time: in all, of one grant, and of one grant in line; and how long one waits, in seconds.
 # 并发与排队：总数、每授权、每授权排队数、等待秒数。
@@ -77,12 +88,16 @@ answers_days = 0
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Limits of one worker: megabytes of memory, threads, seconds of one query, megabytes of spill."""
+    """Limits of one worker: megabytes of memory, threads, seconds of one query, megabytes of spill, queries
+    of its life.  ``total_mb``: memory of all workers.  ``floor``: see ``sandbox.engine.layers.Floor``."""
 
     memory_mb: int = 1024
     threads: int = 2
     timeout_s: int = 60
     spill_mb: int = 4096
+    queries: int = 1000
+    total_mb: int = 8192
+    floor: str = "box"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +141,7 @@ class Settings:
 
     policies: str = "policies"
     data: str = "."
-    store: str = "store.db"
+    store: str = STORE
     release_clock_ms: int = 100
     host: str = "127.0.0.1"
     port: int = 8350
@@ -144,6 +159,8 @@ _LIMITS: Final[dict[str, tuple[int, int]]] = {
     "worker.threads": (1, 256),
     "worker.timeout_s": (1, 86_400),
     "worker.spill_mb": (1, 1 << 24),
+    "worker.queries": (1, 1 << 20),
+    "worker.total_mb": (64, 1 << 24),
     "queue.running": (1, 256),
     "queue.each": (1, 256),
     "queue.waiting": (0, 256),
@@ -195,6 +212,18 @@ class Home:
         return tuple(p if p.startswith("http") else str(self.path / p) for p in places)
 
     @property
+    def floor(self) -> str:
+        """The least confinement of workers: ``$SANDBOX_WORKER_FLOOR`` if set, else as the settings say.
+
+        Refuses with ``Code.DOCUMENT`` what is no floor.
+        """
+        named = os.environ.get(FLOOR_VARIABLE) or self.settings.worker.floor
+        if named not in FLOORS:
+            expected = ", ".join(FLOORS)
+            raise refuse(Code.DOCUMENT, FLOOR_VARIABLE, f"one of {expected}", f"可用：{expected}")
+        return named
+
+    @property
     def sources(self) -> Path:
         """Where source files may be put for ingestion."""
         return self.data / "sources"
@@ -226,9 +255,14 @@ def open_home(path: Path) -> Home:
     return Home(path.absolute(), read_settings(data))
 
 
-def create_home(path: Path) -> Home:
-    """Make a home (0700) with example settings.  Refuses with ``Code.REQUEST`` if there is one already."""
+def create_home(path: Path, store: str = STORE) -> Home:
+    """Make a home (0700) with example settings and this store.
+
+    Refuses with ``Code.REQUEST`` if there is one already, ``Code.DOCUMENT`` for a store that cannot be one.
+    """
     file = path / SETTINGS_FILE
+    text = EXAMPLE.replace(json.dumps(STORE), json.dumps(store, ensure_ascii=False))
+    settings = read_settings(text.encode())
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.chmod(0o700)
@@ -241,9 +275,9 @@ def create_home(path: Path) -> Home:
     except OSError:
         hint = "choose a folder that you may write to"
         raise refuse(Code.REQUEST, "the home cannot be made here", hint, "请选择可写的目录") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as settings:
-        settings.write(EXAMPLE)
-    home = Home(path.absolute())
+    with os.fdopen(descriptor, "w", encoding="utf-8") as written:
+        written.write(text)
+    home = Home(path.absolute(), settings)
     for folder in (home.policies, home.snapshots, home.sources, home.spill):
         folder.mkdir(mode=0o700, exist_ok=True)
     return home
@@ -300,6 +334,9 @@ def _read(
             found = {**found, name: _texts(key, value, wrong)}
         elif not isinstance(value, str) or not value.isprintable() or not (value or above == "tls."):
             wrong.append(_mistake(key, "not a text", "a text in quotes", "应为引号内的文本"))
+        elif key == "worker.floor" and value not in FLOORS:
+            expected = ", ".join(FLOORS)
+            wrong.append(_mistake(key, "unknown", f"one of {expected}", f"可用：{expected}"))
         elif key == "store":
             _check_store(value, wrong)
     return found

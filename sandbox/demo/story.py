@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
 
@@ -23,6 +23,8 @@ from sandbox.doors.asking import new_id
 from sandbox.doors.ports import Gateway, open_gateway
 from sandbox.doors.terminal import Terminal
 from sandbox.doors.values import NONE, margins_of
+from sandbox.engine import found as confinement
+from sandbox.engine.layers import Floor, Layer, level, meets
 from sandbox.errors import Lang, Refusal
 from sandbox.home import Home
 from sandbox.model import Answer, Person, Refused, Request, Words
@@ -96,7 +98,7 @@ def run(
     begun = time.monotonic()
     terminal = Terminal(spoken)
     terminal.out = terminal.err = console
-    stage = Stage(open_gateway(home), terminal)
+    stage = Stage(open_gateway(confined_as_can_be(home, terminal)), terminal)
     try:
         stage.act(
             "准备：写出数据源，校验入库，发布快照", "Sources are written, checked and published as snapshots"
@@ -115,6 +117,29 @@ def run(
         stage.gateway.close()
     else:
         _serve(home, stage, people)
+
+
+def confined_as_can_be(home: Home, terminal: Terminal) -> Home:
+    """The home with its floor at what this machine reaches, which is said where it is below the setting.
+
+    A demonstration shows made and public data; ``sandbox serve`` would refuse instead.
+    """
+    reached = level(confinement.available())
+    if meets(confinement.available(), Floor(home.floor)) and reached is Floor.BOX:
+        return home
+    missing = ", ".join(sorted(set(Layer) - confinement.available()))
+    terminal.line(
+        terminal.say(
+            Words(
+                f"注意：本机查询进程缺少隔离层 {missing}，见 sandbox doctor",
+                f"Beware: query workers run without these layers here: {missing}; see `sandbox doctor`",
+            )
+        ),
+        "yellow",
+    )
+    return replace(
+        home, settings=replace(home.settings, worker=replace(home.settings.worker, floor=reached.value))
+    )
 
 
 def _introduce(stage: Stage, people: tuple[Login, ...]) -> None:

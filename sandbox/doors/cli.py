@@ -1,4 +1,4 @@
-"""The command line: ``sandbox``.  Each command is a function in ``cli_ask``, ``cli_keep`` or ``cli_policy``.
+"""The command line: ``sandbox``.  Each command is a function in a ``cli_…`` file.
 
 Start reading at ``cli_base``: what every command shares.  docs/cli.md lists commands, options, exit codes.
 """
@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from sandbox.doors import cli_ask, cli_keep, cli_log
+from sandbox.doors import cli_ask, cli_doctor, cli_keep, cli_log
 from sandbox.doors.cli_audit import audit
 from sandbox.doors.cli_base import HomeOption, LangOption, command, find_home, guarded, terminal_of
 from sandbox.doors.cli_policy import policy
@@ -32,6 +32,7 @@ app.add_typer(policy)
 app.add_typer(audit)
 cli_ask.register(app)
 cli_log.register(app)
+cli_doctor.register(app)
 
 
 @command(app, "serve")

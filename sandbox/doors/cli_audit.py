@@ -140,8 +140,11 @@ def witness(
     if as_json:
         terminal.json({"size": size, "witnesses": [wire.delivery(d) for d in found]})
         return
-    heads = ("witness", "entries", "of", "since", "trouble")
-    terminal.table(heads, ([d.place, str(d.size), str(size), d.time, d.trouble] for d in found))
+    for had in found:  # lines, no table: addresses are long, and are copied
+        words = f"{had.size}/{size}  {had.time[:19]}  {had.trouble or 'ok'}  {had.place}"
+        terminal.line(words, "red" if had.trouble else "")
+    if not found:
+        terminal.lines([Words("未设置见证方（witness.places）", "no witness is set (witness.places)")])
 
 
 @command(audit, "purge")

@@ -27,7 +27,7 @@ from sandbox.doors.cli_people import people, show_token
 from sandbox.doors.ingesting import progress_bar, show_ingested
 from sandbox.doors.terminal import Terminal
 from sandbox.errors import Code, refuse
-from sandbox.home import create_home, default_path
+from sandbox.home import STORE, create_home, default_path
 from sandbox.model import Person, Words
 from sandbox.policy.documents import Dataset
 from sandbox.policy.load import load
@@ -65,6 +65,7 @@ def init(
         HashName.SHA256
     ),
     origin: Annotated[str, typer.Option("--origin", help="The log's name, else random. 日志名称")] = "",
+    store: Annotated[str, typer.Option("--store", help="A file, or postgresql://… . 账本库")] = STORE,
     as_json: JsonOption = False,
     home: HomeOption = None,
     lang: LangOption = None,
@@ -73,7 +74,7 @@ def init(
     if not NAME.fullmatch(origin or "-"):
         raise typer.BadParameter("the log's name has no space and no plus sign")
     terminal = terminal_of(lang, as_json)
-    here = create_home(home if home is not None else default_path())
+    here = create_home(home if home is not None else default_path(), store)
     database = Database(here.store)
     try:
         begin(database, here.log, origin, HASHES[hash.value])

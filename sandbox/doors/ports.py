@@ -40,6 +40,10 @@ class GrantView(Protocol):
 class Gateway(Protocol):
     """The journey of a query, and what else a person may ask."""
 
+    def confinement(self) -> tuple[str, ...]:
+        """The layers in force around every worker; refuses where they are fewer than is set."""
+        ...
+
     @property
     def desk(self) -> Desk:
         """The audit log's proofs, and what is entered about who came."""

@@ -112,14 +112,17 @@ def _following(gateway: Gateway, ended: threading.Event) -> None:
 def serve(home: Home, gateway: Gateway, host: str | None = None, port: int | None = None) -> None:
     """Serve until interrupted, then let running requests end and close gateway and store."""
     logging.captureWarnings(True)
-    gateway.desk.started(__version__)
+    layers = gateway.confinement()
+    gateway.desk.started(__version__, layers)
     database, over = Database(home.store), threading.Event()
     for work in (_watching, _following):
         threading.Thread(target=work, args=(gateway, over), daemon=True).start()
     # Once it has ended, uvicorn raises the signal again; that must not cut off what follows.
     before = {number: signal.signal(number, _ended) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        server(home, gateway, Accounts(database), host, port).run()
+        running = server(home, gateway, Accounts(database), host, port)
+        WATCH.info("workers are confined by: %s", ", ".join(layers))
+        running.run()
     finally:
         over.set()
         for number, handler in before.items():

@@ -8,6 +8,7 @@ afresh; no worker outlives ``close`` or its gateway; between runs nothing stays 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -15,15 +16,22 @@ from typing import Any, Final, Self
 
 import pyarrow as pa
 
+from sandbox.engine import found
+from sandbox.engine.box import Box
+from sandbox.engine.crew import Crew
 from sandbox.engine.duckdb_sql import RELEASED
 from sandbox.engine.frames import Frame
+from sandbox.engine.hired import Hired
 from sandbox.engine.interface import EngineFailure
 from sandbox.engine.ipc import opened, written
-from sandbox.engine.process import Child, ChildGone
+from sandbox.engine.layers import Layer
+from sandbox.engine.process import ChildGone
 
 _START_S: Final = 30.0
 _SMALLEST_ADDRESS_SPACE: Final = 2 << 30
 _MB: Final = 1 << 20
+_EARLY: Final = 0.5  # the part of a worker's life after which its successor is started
+_LIFE: Final = 10  # a worker lives for as much work as this many of the longest runs
 
 
 class DuckDBEngine:
@@ -44,6 +52,9 @@ class DuckDBEngine:
         timeout_s: float = 60.0,
         spill: Path | None = None,
         spill_mb: int = 4096,
+        queries: int = 1000,
+        layers: frozenset[Layer] | None = None,
+        crew: Crew | None = None,
     ) -> None:
         """``sources``: table id -> its Parquet files, in order, none of them empty.
 
@@ -52,9 +63,12 @@ class DuckDBEngine:
         ``memory_mb``: DuckDB's limit; the process gets three times that in address space, at least 2 GB.
         ``timeout_s``: wall clock of one run.  ``spill``: a folder in which a worker may use up to
         ``spill_mb`` megabytes in a private subfolder; without one it can write no byte anywhere.
+        ``queries``: runs of one worker; the next is then another's, which is started beforehand.
+        ``layers``: of the box around the worker; by default all that the machine gives.  ``crew``: of all
+        engines that share a bound on memory.
         Raises ``ValueError`` for a table id, a path or a number that cannot be one.
         """
-        if memory_mb < 1 or threads < 1 or timeout_s <= 0 or spill_mb < 1:
+        if memory_mb < 1 or threads < 1 or timeout_s <= 0 or spill_mb < 1 or queries < 1:
             raise ValueError("limits are positive")
         self._sources = {source: _checked(source, files) for source, files in sources.items()}
         self._held = sorted(held)
@@ -63,24 +77,32 @@ class DuckDBEngine:
         self._timeout_s = timeout_s
         self._spill = spill
         self._spill_mb = spill_mb
+        self._queries = queries
+        self._layers = layers
+        self._crew = Crew() if crew is None else crew
         self._one_run = threading.Lock()
-        self._child: Child | None = None
+        self._child: Hired | None = None
+        self._spare_lock = threading.Lock()
+        self._spare: Hired | None = None
         self._busy = False
-        self._stopped = False
+        self._stopped = self._closed = False
 
     def run(self, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
         """The rows of one SELECT; see ``Engine.run``.  Other threads' runs wait for this one."""
         released = tables or {}
         with self._one_run:
             request = _request(sql, released)
-            self._stopped, self._busy = False, True
+            self._crew.join(self)
+            self._stopped, self._closed, self._busy = False, False, True
             try:
                 return self._answer(request)
             except ChildGone as gone:
                 self._drop()
+                self._prepare_soon()
                 raise EngineFailure(limit=gone.limit) from None
             finally:
                 self._busy = False
+                self._retire()
 
     def start(self) -> None:
         """Start the worker now, so that the first run need not wait for it."""
@@ -105,6 +127,27 @@ class DuckDBEngine:
         self.cancel()
         with self._one_run:
             self._drop()
+        with self._spare_lock:
+            self._closed = True
+            self._drop_spare()
+
+    def dismiss_idle(self) -> bool:
+        """End one worker that runs nothing, the spare one first; whether there was one."""
+        if self._spare_lock.acquire(blocking=False):
+            try:
+                if self._spare is not None:
+                    self._drop_spare()
+                    return True
+            finally:
+                self._spare_lock.release()
+        if self._one_run.acquire(blocking=False):
+            try:
+                if self._child is not None:
+                    self._drop()
+                    return True
+            finally:
+                self._one_run.release()
+        return False
 
     def __enter__(self) -> Self:
         return self
@@ -113,6 +156,18 @@ class DuckDBEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def box(self) -> Box:
+        """What a worker of this engine may have."""
+        return Box(
+            found.available() if self._layers is None else self._layers,
+            reads=tuple(dict.fromkeys(file for files in self._sources.values() for file in files)),
+            spill=self._spill,
+            spill_size=self._spill_mb * _MB,
+            address_space=max(3 * self._memory_mb * _MB, _SMALLEST_ADDRESS_SPACE),
+            threads=self._threads,
+            cpu_s=int((_LIFE + 1) * self._timeout_s + _START_S) * self._threads,
+        )
 
     def _answer(self, request: Frame) -> pa.Table:
         worker = self._ready()
@@ -126,16 +181,61 @@ class DuckDBEngine:
             self._drop()
         raise EngineFailure(limit=status == "limit")
 
-    def _ready(self) -> Child:
-        """The worker, started and configured if there is none."""
+    def _ready(self) -> Hired:
+        """The worker; the spare one, or one started now, if there is none."""
         if self._child is not None and self._child.alive:
             return self._child
         self._drop()
-        self._child = worker = Child("sandbox.engine.worker", self._spill)
+        with self._spare_lock:  # one that is being started is waited for
+            self._child, self._spare = self._spare, None
+        if self._child is None or not self._child.alive:
+            self._drop()
+            self._child = self._hired(self._timeout_s)
+            self._configure(self._child)
+        return self._child
+
+    def _hired(self, patience_s: float) -> Hired:
+        """A worker that does not know its files yet."""
+        if not self._crew.claim(self._memory_mb, patience_s):
+            raise ChildGone(limit=True)
+        return Hired(self.box(), self._crew, self._memory_mb)
+
+    def _configure(self, worker: Hired) -> None:
         reply = worker.call(Frame(self._configuration(worker.scratch)), _START_S, _MB)
         if reply.header.get("status") != "done":
             raise ChildGone
-        return worker
+
+    def _retire(self) -> None:
+        """Let a worker go that has done its work; have the next one ready before."""
+        worker = self._child
+        if worker is None:
+            return
+        done = max(worker.runs / (self._queries + 1), worker.busy_s / (_LIFE * self._timeout_s))
+        if done >= 1:
+            self._drop()
+        if done >= _EARLY and self._spare is None:
+            self._prepare_soon()
+
+    def _prepare_soon(self) -> None:
+        method = weakref.WeakMethod(self._prepare)  # so that work ahead keeps no forgotten engine
+
+        def prepare() -> None:
+            if (still := method()) is not None:
+                still()
+
+        self._crew.ahead(prepare)
+
+    def _prepare(self) -> None:
+        """Start the spare worker, if there is room without sending another away."""
+        with self._spare_lock:
+            if self._closed or (self._spare is not None and self._spare.alive):
+                return
+            self._drop_spare()
+            try:
+                self._spare = self._hired(0)
+                self._configure(self._spare)
+            except ChildGone:
+                self._drop_spare()
 
     def _configuration(self, scratch: str) -> dict[str, Any]:
         return {
@@ -143,8 +243,6 @@ class DuckDBEngine:
             "held": self._held,
             "threads": self._threads,
             "memory_mb": self._memory_mb,
-            "address_space": max(3 * self._memory_mb * _MB, _SMALLEST_ADDRESS_SPACE),
-            "file_size": self._spill_mb * _MB if scratch else 0,
             "spill": scratch,
             "spill_mb": self._spill_mb,
         }
@@ -153,6 +251,11 @@ class DuckDBEngine:
         if self._child is not None:
             self._child.close()
             self._child = None
+
+    def _drop_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
 
 
 def _checked(source: str, files: tuple[Path, ...]) -> list[str]:

@@ -30,12 +30,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def version() -> int:
     """The kernel's ABI version; 0 where there is no Landlock."""
-    return max(0, _libc.syscall(_CREATE, None, ctypes.c_size_t(0), _VERSION_FLAG))
+    found: int = _libc.syscall(_CREATE, None, ctypes.c_size_t(0), _VERSION_FLAG)
+    return max(0, found)
 
 
 def restrict(reads: Iterable[str], writes: Iterable[str]) -> None:
-    """Leave ``reads`` readable and ``writes`` readable and writable, files or whole folders; no TCP, and where
-    the kernel can: no signal and no abstract socket beyond this process.
+    """Leave ``reads`` readable and ``writes`` readable and writable, files or whole folders; no TCP, and
+    where the kernel can: no signal and no abstract socket beyond this process.
 
     A path that is not there is passed over.  Raises ``OSError`` where the kernel refuses.
     """

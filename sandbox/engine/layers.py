@@ -42,7 +42,8 @@ class About:
 
 ABOUT: Final[dict[Layer, About]] = {
     Layer.LIMITS: About(
-        "address space, file size, descriptors, processor time, wall clock", "地址空间、文件大小、描述符、处理器时间与墙钟"
+        "address space, file size, descriptors, processor time, wall clock",
+        "地址空间、文件大小、描述符、处理器时间与墙钟",
     ),
     Layer.USER: About(
         "a user id that nothing else has, no capabilities",
@@ -55,7 +56,8 @@ ABOUT: Final[dict[Layer, About]] = {
         "独立的文件、进程、网络、IPC 与主机名空间（bubblewrap）",
         "install bubblewrap (apt-get install bubblewrap); in a container allow namespaces; where AppArmor "
         "restricts user namespaces, allow them for bwrap",
-        "安装 bubblewrap（apt-get install bubblewrap）；容器需允许命名空间；AppArmor 限制用户命名空间时请为 bwrap 放行",
+        "安装 bubblewrap（apt-get install bubblewrap）；容器需允许命名空间；"
+        "AppArmor 限制用户命名空间时请为 bwrap 放行",
     ),
     Layer.FILTER: About(
         "an allow list of system calls (seccomp)",

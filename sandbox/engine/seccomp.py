@@ -21,7 +21,8 @@ _THREADS: Final = 4  # SCMP_FLTATR_CTL_TSYNC: all threads, not only the one that
 _EQUAL, _MASKED_EQUAL = 4, 7
 _UNKNOWN: Final = -1  # __NR_SCMP_ERROR
 
-CALLS: Final = """
+CALLS: Final = tuple(
+    """
     access arch_prctl brk clock_getres clock_gettime clock_nanosleep close copy_file_range dup dup2 dup3
     exit exit_group faccessat faccessat2 fadvise64 fallocate fcntl fdatasync flock fstat fstatfs fsync
     ftruncate futex getcpu getcwd getdents64 getegid geteuid getgid getpgrp getpid getppid getpriority
@@ -31,7 +32,8 @@ CALLS: Final = """
     restart_syscall rmdir rseq rt_sigaction rt_sigprocmask rt_sigreturn sched_getaffinity
     sched_getparam sched_getscheduler sched_yield select pselect6 set_robust_list set_tid_address setrlimit
     sigaltstack stat statfs statx sysinfo time times umask uname unlink unlinkat write writev
-""".split()  # fmt: skip
+""".split()  # noqa: SIM905 - a list of ninety words reads best as words
+)
 """Allowed whatever their arguments."""
 
 _CLONE_THREAD: Final = 0x00010000
@@ -68,7 +70,8 @@ def load() -> None:
         _checked(library.seccomp_attr_set(context, _THREADS, 1))
         for name in CALLS:
             _rule(library, context, _ALLOW, name)
-        _rule(library, context, _ALLOW, "clone", _Compare(0, _MASKED_EQUAL, _CLONE_THREAD | _CLONE_NEW, _CLONE_THREAD))
+        thread = _Compare(0, _MASKED_EQUAL, _CLONE_THREAD | _CLONE_NEW, _CLONE_THREAD)
+        _rule(library, context, _ALLOW, "clone", thread)
         _rule(library, context, _ERRNO | errno.ENOSYS, "clone3")  # its flags are in memory; libc uses clone
         _rule(library, context, _ERRNO | errno.ENOTTY, "ioctl")
         _rule(library, context, _ALLOW, "tgkill", _Compare(0, _EQUAL, os.getpid(), 0))

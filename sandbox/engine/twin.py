@@ -14,7 +14,10 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
+from sandbox.engine import found
+from sandbox.engine.box import Box
 from sandbox.engine.frames import Frame
+from sandbox.engine.layers import Layer
 from sandbox.engine.plan import PlanFacts
 from sandbox.engine.process import Child, ChildGone
 
@@ -26,14 +29,19 @@ Tables = Mapping[str, Sequence[tuple[str, str]]]
 _TYPE: Final = re.compile(r"[A-Z][A-Z0-9_ ]*(\(\d+(, ?\d+)?\))?(\[\])?")
 _LARGEST_ANSWER: Final = 32 << 20
 _START_S: Final = 20.0
+_ADDRESS_SPACE: Final = 1536 << 20
 
 
 class Twin:
     """One limited process that plans texts over empty catalogues.  Questions are serialized."""
 
-    def __init__(self, *, timeout_s: float = 2.0) -> None:
-        """``timeout_s``: wall clock for one question; the process is killed beyond it."""
+    def __init__(self, *, timeout_s: float = 2.0, layers: frozenset[Layer] | None = None) -> None:
+        """``timeout_s``: wall clock for one question; the process is killed beyond it.
+
+        ``layers``: of its box; by default all that the machine gives.
+        """
         self._timeout_s = timeout_s
+        self._layers = layers
         self._lock = threading.Lock()
         self._child: Child | None = None
 
@@ -71,10 +79,15 @@ class Twin:
     ) -> None:
         self.close()
 
+    def box(self) -> Box:
+        """What its process may have: code, and memory to plan in."""
+        layers = found.available() if self._layers is None else self._layers
+        return Box(layers, address_space=_ADDRESS_SPACE)
+
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         if self._child is None or not self._child.alive:
             self._drop()
-            self._child = Child("sandbox.engine.twin_worker")
+            self._child = Child("sandbox.engine.twin_worker", self.box())
             self._child.call(Frame({**question, "key": None}), _START_S, _LARGEST_ANSWER)
         return self._child.call(Frame(question), self._timeout_s, _LARGEST_ANSWER).header
 

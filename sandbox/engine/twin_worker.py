@@ -1,7 +1,7 @@
 """The twin's process: empty catalogues, and DuckDB's plan of a text over one of them.
 
 Nothing here has ever seen data.  Planning folds constants, so a text can still eat time and memory;
-the limits are set before the first question and the gateway keeps the clock.  No engine text is sent.
+its box sets the limits before the first question and the gateway keeps the clock.  No engine text is sent.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from sandbox.engine.frames import Frame
 from sandbox.engine.plan import Known, PlanFacts, facts_of
 from sandbox.engine.syntax import read, serialized
 
-ADDRESS_SPACE: Final = 1536 << 20
 LARGEST_QUESTION: Final = 16 << 20
 _WORN: Final = 700 << 10  # peak resident kilobytes after which a fresh process is better
 _CATALOGUES: Final = 16
@@ -37,7 +36,6 @@ class _Catalogue:
 def main() -> None:
     """Answer questions until the gateway goes away."""
     channel = child.connect()
-    child.restrict(ADDRESS_SPACE, file_size=0)
     catalogues: OrderedDict[str, _Catalogue] = OrderedDict()
     while True:
         try:

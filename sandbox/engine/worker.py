@@ -1,9 +1,9 @@
 """The DuckDB worker's process: one locked in-memory database over the files of one snapshot.
 
-Invariants: it can open exactly the files it was given, and write nothing but spill; the configuration is
-locked before the first query; a query is one SELECT over known tables, checked on DuckDB's own syntax
-tree; every query runs in a transaction that is rolled back; the answer to the gateway is Arrow or one of
-three words, never an engine's text.
+Invariants: whatever its box allows, it can open exactly the files it was given, and write nothing but spill;
+the configuration is locked before the first query; a query is one SELECT over known tables, checked on
+DuckDB's own syntax tree; every query runs in a transaction that is rolled back; the answer to the gateway is
+Arrow or one of three words, never an engine's text.
 
 What is remembered from one query to the next follows from its text alone: that it was accepted, and DuckDB's
 plan of it where it reads nothing but tables held in memory.
@@ -39,9 +39,6 @@ def main() -> None:
     """Take the configuration, then queries until the gateway goes away."""
     channel = child.connect()
     configuration = channel.receive(LARGEST_REQUEST).header
-    child.restrict(configuration["address_space"], configuration["file_size"])
-    if configuration["spill"]:
-        child.remove_at_end(configuration["spill"])
     database = _Database(configuration)
     channel.send(Frame({"status": "done"}))
     while True:

@@ -1,4 +1,4 @@
-"""The policy documents as frozen values: ``Dataset`` and ``Grant``.
+"""The policy documents as frozen values: ``Dataset``, ``Grant`` and ``SourceRule``.
 
 This module holds nouns only.  ``load`` reads YAML into them and reports every mistake;
 ``effective`` (in ``effective.py``) intersects floor ∩ dataset ∩ grant into a ``Catalogue``.
@@ -7,7 +7,9 @@ This module holds nouns only.  ``load`` reads YAML into them and reports every m
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
@@ -198,11 +200,43 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class RowTest:
+    """Rows of a source whose ``column`` compares so with ``value``; a number compares as a number."""
+
+    column: str
+    op: str
+    value: str | Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTable:
+    """A table as a source names it, its columns that the dataset names otherwise, and which rows are read."""
+
+    name: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    where: tuple[RowTest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRule:
+    """A source: its connector, the connector's settings (secrets are references), and what it feeds.
+
+    ``tables`` go by ``dataset.table``.
+    """
+
+    id: str
+    connector: str
+    options: Mapping[str, str]
+    tables: Mapping[str, SourceTable]
+
+
+@dataclass(frozen=True, slots=True)
 class Documents:
     """All documents that were read together, in the order of their files; ids are unique per kind."""
 
     datasets: tuple[Dataset, ...] = ()
     grants: tuple[Grant, ...] = ()
+    sources: tuple[SourceRule, ...] = ()
 
     def dataset(self, id: str) -> Dataset | None:
         """The dataset of exactly this id, or ``None``."""
@@ -211,3 +245,7 @@ class Documents:
     def grant(self, id: str) -> Grant | None:
         """The grant of exactly this id, or ``None``."""
         return next((g for g in self.grants if g.id == id), None)
+
+    def source(self, id: str) -> SourceRule | None:
+        """The source of exactly this id, or ``None``."""
+        return next((s for s in self.sources if s.id == id), None)

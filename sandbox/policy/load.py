@@ -15,10 +15,11 @@ from typing import Final
 from sandbox.errors import Code, refuse
 from sandbox.model import Words
 from sandbox.policy.dataset_reader import read_dataset
-from sandbox.policy.documents import Dataset, Documents, Grant
+from sandbox.policy.documents import Dataset, Documents, Grant, SourceRule
 from sandbox.policy.grant_reader import GrantRead, read_grant
 from sandbox.policy.grant_rules import Known, check_grant
 from sandbox.policy.mistakes import At, Mistake, nearest, refusal
+from sandbox.policy.source_reader import read_source
 from sandbox.policy.tree import LARGEST_FILE, Fields, Leaf, Node, trees
 
 SUFFIXES: Final = (".yaml", ".yml")
@@ -30,6 +31,7 @@ class DocumentKind(StrEnum):
 
     DATASET = "dataset"
     GRANT = "grant"
+    SOURCE = "source"
     PRODUCT = "product"
 
 
@@ -112,6 +114,7 @@ class _Reading:
         self.notes: list[Words] = []
         self.datasets: dict[str, Dataset] = {}
         self.grants: list[tuple[GrantRead, bool]] = []
+        self.sources: list[SourceRule] = []
         self.places: dict[tuple[str, str], str] = {}
         self.files: list[str] = []
         self.broken: set[str] = set()
@@ -142,6 +145,8 @@ class _Reading:
             self.dataset(node, at)
         elif isinstance(node, Fields) and word == DocumentKind.GRANT:
             self.grant(node, at)
+        elif isinstance(node, Fields) and word == DocumentKind.SOURCE:
+            self.source(node, at)
         elif word == DocumentKind.PRODUCT:
             place = f"{at.file}:{at.line}"
             self.notes.append(
@@ -171,6 +176,13 @@ class _Reading:
         self.known_once(DocumentKind.GRANT, node, at)
         self.grants.append((read, len(self.mistakes) == before))
 
+    def source(self, node: Fields, at: At) -> None:
+        """Read a source document."""
+        source = read_source(node, at)
+        self.known_once(DocumentKind.SOURCE, node, at)
+        if source is not None:
+            self.sources.append(source)
+
     def known_once(self, kind: DocumentKind, node: Fields, at: At) -> None:
         """An id stands once a kind; letters' case does not make another id."""
         key = (kind.value, _id(node).casefold())
@@ -192,7 +204,7 @@ class _Reading:
             check_grant(read, known)
             if clean and len(self.mistakes) == before:
                 grants.append(read.rule)
-        documents = Documents(tuple(self.datasets.values()), tuple(grants))
+        documents = Documents(tuple(self.datasets.values()), tuple(grants), tuple(self.sources))
         in_order = sorted(self.mistakes, key=lambda m: (self.files.index(m.file), m.line))
         return Checked(documents, tuple(in_order), tuple(self.notes))
 

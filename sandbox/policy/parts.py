@@ -291,13 +291,13 @@ class ListOf(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class OneOrMany:
+class OneOrMany(Generic[T]):
     """``one`` for a scalar, ``many`` for anything else."""
 
     one: Part[str]
-    many: Part[tuple[str, ...]]
+    many: Part[T]
 
-    def read(self, node: Node, at: At) -> str | tuple[str, ...] | None:
+    def read(self, node: Node, at: At) -> str | T | None:
         return self.one.read(node, at) if isinstance(node, Leaf) else self.many.read(node, at)
 
     def schema(self) -> Schema:

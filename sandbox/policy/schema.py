@@ -17,10 +17,12 @@ from sandbox.policy.dataset_fields import DATASET
 from sandbox.policy.fields import Record
 from sandbox.policy.grant_fields import GRANT
 from sandbox.policy.parts import Schema
+from sandbox.policy.source_fields import SOURCE
 
 RECORDS: Final[dict[str, tuple[str, Record]]] = {
     "dataset": ("Dataset document / 数据集文件", DATASET),
     "grant": ("Grant document / 授权文件", GRANT),
+    "source": ("Source document / 数据源文件", SOURCE),
 }
 
 

@@ -10,7 +10,7 @@ from sandbox.privacy.accounting import Measure as Accounting
 from sandbox.privacy.accounting import epsilon_for
 from sandbox.privacy.faces import Face, Read, Zoom
 from sandbox.privacy.mechanisms import Mechanism, Noise
-from sandbox.privacy.plan import Plan, Priced
+from sandbox.privacy.plan import Plan, Priced, RollUp
 from sandbox.privacy.release import Bounding, Key, Release, What
 from sandbox.privacy.spend import (
     Spend,
@@ -34,7 +34,7 @@ BOUND_WORDS = {
 
 def derivation(plan: Plan, guard: DpGuard) -> Derivation:
     """From declared facts to sensitivities, mechanisms, noise scales and cost."""
-    parts = tuple(_release(p, plan.measure) for p in plan.priced)
+    parts = (*(_release(p, plan.measure) for p in plan.priced), *map(_rolled_up, plan.rolled))
     name = "rho" if plan.measure is Accounting.ZCDP else "epsilon"
     facts = (
         ("epsilon", _number(plan.epsilon)),
@@ -61,6 +61,13 @@ def _release(priced: Priced, measure: Accounting) -> Derivation:
     facts = (("reads", tables), ("unit", release.unit_kind), ("nano", str(priced.nano)))
     said = () if release.face is None else (_said(release.face),)
     return Derivation(f"release r{release.number}", facts, (bound, *keys, *chosen, *measures, *said))
+
+
+def _rolled_up(found: RollUp) -> Derivation:
+    """A grouping that is not released: what it is made of."""
+    keys = ", ".join(found.keys) or "none: the total"
+    why = "predicts less error than a release of its own, for which all others would get less"
+    return Derivation("roll-up", (("of", f"r{found.of}"), ("by", keys), ("nano", "0"), ("why", why)))
 
 
 def _said(face: Face) -> Derivation:

@@ -16,12 +16,14 @@ from sandbox.privacy.accounting import Cost, Measure, measure_of, query_cost
 from sandbox.privacy.desugar import Base, Desugared, desugar, names_unit
 from sandbox.privacy.faces import Face, face_fields
 from sandbox.privacy.groups import MOST_LISTED, Groups, groups, key
+from sandbox.privacy.lattice import Steps, cells, spared, steps
 from sandbox.privacy.measures import measure
 from sandbox.privacy.release import Bounding, Key, Listing, Release, Selection, What
 from sandbox.privacy.release import Measure as ReleasedMeasure
 from sandbox.privacy.sides import Frame, aside, joined, sides
+from sandbox.sql.build import aggregate, project
 from sandbox.sql.canonical import canonical, fingerprint
-from sandbox.sql.expressions import Agg, Call, Col, Expr, Facts, Literal, columns, remap
+from sandbox.sql.expressions import Agg, Call, Cast, Col, Expr, Facts, Literal, columns, remap
 from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import (
     Aggregate,
@@ -52,15 +54,25 @@ class Priced:
 
 
 @dataclass(frozen=True, slots=True)
+class RollUp:
+    """A grouping that is not released, since it follows from release ``of``: sums of its cells."""
+
+    of: int
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What will be released (in order; later ones may read earlier ones), and ``post``: the rest of
-    the query over public tables and ``Released`` ones.  ``accounts`` sums the cost by unit scope."""
+    the query over public tables and ``Released`` ones.  ``accounts`` sums the cost by unit scope.
+    ``rolled``: what is part of ``post`` and would have been releases of their own (``lattice``)."""
 
     priced: tuple[Priced, ...]
     post: Relation
     measure: Measure
     epsilon: Fraction
     accounts: tuple[tuple[str, Cost], ...]
+    rolled: tuple[RollUp, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -82,12 +94,13 @@ def plan(relation: Relation, guard: DpGuard, epsilon: Fraction) -> Plan:
     planner = _Planner(guard, measure_kind)
     for node in nodes:
         planner.add(node)
+    planner = planner.without(nodes, spared(planner.releases, measure_kind)) if len(nodes) > 1 else planner
     post = planner.above(relation)
     if any(node.privacy is not None for node in walk(post)):
         # ``authorize`` has said so already; that no row leaves must not hang on it.
         raise refuse(Code.RAW_OUTPUT, "SELECT", "aggregate", "请先聚合")
     priced = _price(planner.releases, cost)
-    return Plan(priced, post, measure_kind, epsilon, _accounts(priced, cost))
+    return Plan(priced, post, measure_kind, epsilon, _accounts(priced, cost), tuple(planner.rolled))
 
 
 def _price(built: list[Release], cost: Cost) -> tuple[Priced, ...]:
@@ -95,21 +108,15 @@ def _price(built: list[Release], cost: Cost) -> tuple[Priced, ...]:
 
     A person and an enterprise are different units: each kind's account is charged in full.
     """
-    weights = {
-        scope: sum(_weight(r) for r in built if r.scope == scope) for scope in {r.scope for r in built}
-    }
+    weights = {scope: sum(r.weight for r in built if r.scope == scope) for scope in {r.scope for r in built}}
     return tuple(
         Priced(
             r,
-            cost.nano * _weight(r) // weights[r.scope],
-            Fraction(cost.delta_atto * _weight(r) // weights[r.scope], 10**18),
+            cost.nano * r.weight // weights[r.scope],
+            Fraction(cost.delta_atto * r.weight // weights[r.scope], 10**18),
         )
         for r in built
     )
-
-
-def _weight(release: Release) -> int:
-    return max(len(release.measures) + (release.selection is not None), 1)
 
 
 def _accounts(priced: tuple[Priced, ...], cost: Cost) -> tuple[tuple[str, Cost], ...]:
@@ -125,6 +132,37 @@ class _Planner:
         self.measure_kind = measure_kind
         self.releases: list[Release] = []
         self.replacements: dict[Relation, Relation] = {}
+        self.whole: dict[Aggregate, tuple[Release, Desugared]] = {}
+        """What is one release, with nothing beside it."""
+        self.rolled: list[RollUp] = []
+
+    def without(self, nodes: tuple[Aggregate, ...], out: dict[int, int]) -> _Planner:
+        """The same anew, where the releases numbered ``out`` are roll-ups of those they map to."""
+        node_of = {release.number: node for node, (release, _) in self.whole.items()}
+        sources = {node_of[n]: node_of[of] for n, of in out.items() if n in node_of and of in node_of}
+        if not sources:
+            return self
+        again = _Planner(self.guard, self.measure_kind)
+        for node in nodes:
+            if node not in sources:
+                again.add(node)
+        for node, source in sources.items():
+            again.roll_up(node, again.whole[source][0], *self.whole[node])
+        return again
+
+    def roll_up(self, node: Aggregate, finer: Release, release: Release, parts: Desugared) -> None:
+        """Replace a node, which would be ``release``, by sums of the cells of a finer one."""
+        source, own = cells(finer), cells(release)
+        assert source is not None
+        assert own is not None
+        how = steps(source, release, own)
+        assert how is not None
+        table = _rolled_up(self.public(finer), finer, release, how)
+        frame = Frame(release.input, release.keys, None, None)
+        self.replacements[node] = self._assembled(node, _computed(table, release, parts), parts, [], frame)
+        self.rolled.append(
+            RollUp(finer.number, tuple(k.name or f"key {i + 1}" for i, k in enumerate(release.keys)))
+        )
 
     def above(self, relation: Relation) -> Relation:
         """The relation with every release replaced by its public table."""
@@ -150,7 +188,9 @@ class _Planner:
         main: Relation | None = None
         if parts.bases or selection is not None or not apart:
             release = self._release(frame, parts.bases, bounding, selection)
-            main = _computed(release, parts)
+            main = _computed(self.public(release), release, parts)
+            if not apart:
+                self.whole[node] = release, parts
             if selection is not None:
                 frame = replace(frame, listing=_listing(release), most=None)
         self.replacements[node] = self._assembled(node, main, parts, apart, frame)
@@ -261,9 +301,22 @@ def shown_fields(release: Release) -> tuple[Field, ...]:
     return fields if release.face is None else face_fields(release.face, fields[: len(release.keys)])
 
 
-def _computed(release: Release, parts: Desugared) -> Relation:
+def _rolled_up(table: Released, finer: Release, release: Release, how: Steps) -> Relation:
+    """The table that ``release`` would be, without half-widths, from the cells of a finer one."""
+    width, count = len(finer.keys), len(release.keys)
+    named = [(k.name, e) for k, e in zip(release.keys, how.keys, strict=True)]
+    grouped = aggregate(table, named, [("", Agg("sum", Col(width + i))) for i in how.measures])
+    exprs: list[Expr] = [Col(i) for i in range(count)]
+    for i, part in enumerate(release.measures, count):
+        exprs.append(Col(i) if part.what is What.SUM else Cast(Col(i), Kind.INTEGER))
+    return project(
+        grouped,
+        [(k.name, e) for k, e in zip(release.keys, exprs, strict=False)] + [("", e) for e in exprs[count:]],
+    )
+
+
+def _computed(table: Relation, release: Release, parts: Desugared) -> Relation:
     """The released table: keys, sums, and what is computed of the sums first."""
-    table = Released(release.number, shown_fields(release))
     width = len(release.keys)
     count = width + len(parts.bases)
     if not parts.steps:

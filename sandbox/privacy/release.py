@@ -123,6 +123,11 @@ class Release:
     face: Face | None = None
 
     @property
+    def weight(self) -> int:
+        """In how many equal parts it shares: one for each column, and one for a selection."""
+        return max(len(self.measures) + (self.selection is not None), 1)
+
+    @property
     def shown(self) -> str:
         """The hash of its public table, which may say more or less than what is kept (``faces``)."""
         return self.identity if self.face is None else fingerprint(f"{self.identity}|{self.face}")

@@ -10,6 +10,7 @@ May import: ``sandbox.privacy`` and below; not ``sandbox.engine``, not ``sandbox
 Start reading at ``ingest.py``, then ``publish.py``.
 """
 
+from sandbox.snapshot.feed import Feed
 from sandbox.snapshot.grid import GridPrice, price
 from sandbox.snapshot.ingest import Ingested, Quarantine, ingest
 from sandbox.snapshot.manifest import Manifest
@@ -17,6 +18,7 @@ from sandbox.snapshot.progress import Progress
 from sandbox.snapshot.published import Snapshot, current, history
 
 __all__ = [
+    "Feed",
     "GridPrice",
     "Ingested",
     "Manifest",

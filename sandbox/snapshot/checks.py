@@ -17,6 +17,7 @@ import duckdb
 from sandbox.errors import Code, Reason, Refusal
 from sandbox.policy.documents import ColumnRule, TableRule
 from sandbox.privacy.cube import identifier
+from sandbox.snapshot.feed import Fed
 from sandbox.snapshot.manifest import ReasonCount
 from sandbox.snapshot.source import Source, rejected
 from sandbox.snapshot.storage import cast, literal, outside, text
@@ -29,7 +30,7 @@ class TableWork:
 
     number: int
     rule: TableRule
-    source: Source
+    source: Source | Fed
     columns: tuple[ColumnRule, ...]
     reasons: list[tuple[str, str]] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
@@ -72,17 +73,19 @@ def read(connection: duckdb.DuckDBPyConnection, work: TableWork) -> None:
         for code, condition in _tests(c, f"_r{i}")
     ]
     why = f"list_filter([{', '.join(tests)}], lambda reason: reason IS NOT NULL)" if tests else "[]"
+    if isinstance(work.source, Fed):
+        why = f"CASE WHEN _malformed IS NULL THEN {why} ELSE [{work.reason('malformed', '')}] END"
     raw = ", ".join(f"CAST(_r{i} AS VARCHAR)" for i in range(len(work.columns)))
     names = "".join(f", {identifier(c.name)}" for c in work.columns)
-    connection.execute(
-        f"CREATE TABLE s{work.number} AS "
-        f"SELECT _row{names}, _why, CASE WHEN len(_why) > 0 THEN [{raw}] END AS _raw "
-        f"FROM (SELECT *, {why} AS _why FROM (SELECT *{typed} "
-        f"FROM ({work.source.select([c.name for c in work.columns])})))"
-    )
+    with work.source.attached(connection, [c.name for c in work.columns]) as rows:
+        connection.execute(
+            f"CREATE TABLE s{work.number} AS "
+            f"SELECT _row{names}, _why, CASE WHEN len(_why) > 0 THEN [{raw}] END AS _raw, _malformed "
+            f"FROM (SELECT *, {why} AS _why FROM (SELECT *{typed} FROM ({rows})))"
+        )
     connection.execute(f"CREATE TABLE b{work.number} (_row BIGINT, reason BIGINT)")
     connection.execute(f"INSERT INTO b{work.number} SELECT _row, unnest(_why) FROM s{work.number}")
-    if not work.source.parquet:
+    if isinstance(work.source, Source) and not work.source.parquet:
         work.malformed = rejected(connection, work.rule.name)
 
 
@@ -144,13 +147,18 @@ def keep_quarantine(connection: duckdb.DuckDBPyConnection, work: TableWork, fold
     if scalar(connection, f"SELECT count(*) FROM b{work.number}"):
         target = text(str(folder / f"{work.rule.name}.parquet"))
         connection.execute(
-            f"COPY (SELECT _row, _reasons{raw} FROM s{work.number} JOIN (SELECT _row, "
+            f"COPY (SELECT _row, _reasons{raw}{_broken(work)} FROM s{work.number} JOIN (SELECT _row, "
             f"list_sort(list([{', '.join(sentences)}][reason + 1])) AS _reasons FROM b{work.number} "
             f"GROUP BY _row) USING (_row) ORDER BY _row) TO {target} (FORMAT parquet, COMPRESSION zstd)"
         )
     if work.malformed:
         lines = "\n".join(work.malformed)
         (folder / f"{work.rule.name}.malformed.txt").write_text(lines, encoding="utf-8")
+
+
+def _broken(work: TableWork) -> str:
+    """The text of rows without columns, where a source hands them over as rows."""
+    return ", _malformed" if isinstance(work.source, Fed) else ""
 
 
 def counts(

@@ -20,6 +20,7 @@ from sandbox.policy.effective import grantable
 from sandbox.policy.verified import verified
 from sandbox.snapshot import checks, grid, units, write
 from sandbox.snapshot.checks import TableWork
+from sandbox.snapshot.feed import Fed, Feed
 from sandbox.snapshot.manifest import Manifest, StoredFile, TableFacts
 from sandbox.snapshot.progress import Progress, silent
 from sandbox.snapshot.publish import NAME, Home, home_of, locked, publish, staging, sweep
@@ -62,13 +63,13 @@ class Ingested:
 
 def ingest(
     dataset: Dataset,
-    sources: Mapping[str, Path],
+    sources: Mapping[str, Path | Feed],
     root: Path,
     *,
     now: dt.datetime,
     progress: Progress | None = None,
 ) -> Ingested:
-    """Publish a snapshot of ``dataset`` from ``sources`` (table -> CSV or Parquet file, or folder).
+    """Publish a snapshot of ``dataset`` from ``sources`` (table -> CSV or Parquet file, folder, or feed).
 
     ``now`` is aware; it stands in the snapshot's id as UTC.  Refuses with ``Code.SOURCE`` for sources
     that cannot be read or lack columns, ``Code.DOCUMENT`` for documents that cannot be carried out,
@@ -101,7 +102,7 @@ def ingest(
     return Ingested(manifest, Quarantine(tables))
 
 
-def _check(dataset: Dataset, sources: Mapping[str, Path]) -> None:
+def _check(dataset: Dataset, sources: Mapping[str, Path | Feed]) -> None:
     """Refuse what no source could mend, before anything is read."""
     for table in dataset.tables:
         if table.name not in sources:
@@ -133,7 +134,7 @@ class _Run:
         self.connection = connection
         self.progress = progress
 
-    def tables(self, sources: Mapping[str, Path]) -> tuple[TableFacts, ...]:
+    def tables(self, sources: Mapping[str, Path | Feed]) -> tuple[TableFacts, ...]:
         """Everything up to the files: the facts of each table, in the document's order."""
         names = units.order(self.dataset)
         kinds = units.kinds(self.dataset)
@@ -154,10 +155,14 @@ class _Run:
         numbering = Numbering(maps, units.salt(self.home))
         return tuple(self._finish(w, numbering, len(work)) for w in work)
 
-    def _open(self, number: int, rule: TableRule, sources: Mapping[str, Path]) -> TableWork:
+    def _open(self, number: int, rule: TableRule, sources: Mapping[str, Path | Feed]) -> TableWork:
         wanted = units.needed(self.dataset, rule.name)
         columns = tuple(c for c in rule.columns if c.name in wanted or grantable(c, self.dataset))
-        return TableWork(number, rule, open_source(rule.name, sources[rule.name]), columns)
+        given = sources[rule.name]
+        source = (
+            open_source(rule.name, given) if isinstance(given, Path) else Fed(rule.name, given, given.columns)
+        )
+        return TableWork(number, rule, source, columns)
 
     def _finish(self, work: TableWork, numbering: Numbering, total: int) -> TableFacts:
         rule, connection = work.rule, self.connection

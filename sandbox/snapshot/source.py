@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,11 +35,16 @@ class Source:
     parquet: bool
     columns: tuple[str, ...]
 
-    def select(self, wanted: Sequence[str]) -> str:
-        """A query for ``_row`` (place in the source, from 0) and the wanted columns as ``_r0``, ``_r1`` …"""
+    @contextmanager
+    def attached(self, _connection: duckdb.DuckDBPyConnection, wanted: Sequence[str]) -> Iterator[str]:
+        """A query for ``_row`` (place in the source, from 0), columns as ``_r0`` …, and ``_malformed``.
+
+        The last is null: ragged lines are found among the reader's rejects (``rejected``).
+        """
         names = [identifier(n) if self.parquet else f"c{self.columns.index(n)}" for n in wanted]
         shown = "".join(f", {name} AS _r{i}" for i, name in enumerate(names))
-        return f"SELECT row_number() OVER () - 1 AS _row{shown} FROM {self._relation()}"
+        nothing = "CAST(NULL AS VARCHAR) AS _malformed"
+        yield f"SELECT row_number() OVER () - 1 AS _row{shown}, {nothing} FROM {self._relation()}"
 
     def _relation(self) -> str:
         files = "[" + ", ".join(text(str(f)) for f in self.files) + "]"

@@ -77,7 +77,7 @@ def resolve(
         joins += more
         shown += f", CAST({found} AS VARCHAR) AS _k{place}"
     connection.execute(
-        f"CREATE TABLE {work.good} AS SELECT s.* EXCLUDE (_why, _raw){shown} "
+        f"CREATE TABLE {work.good} AS SELECT s.* EXCLUDE (_why, _raw, _malformed){shown} "
         f"FROM s{work.number} AS s{joins} WHERE len(s._why) = 0"
     )
     for place, unit in enumerate(rule.units, start=1):

@@ -2,6 +2,9 @@
 
 Conventions: times are whole microseconds since 1970 UTC; amounts are whole ledger units (nano: 1e-9 of
 rho or epsilon; atto: 1e-18 of delta); nothing is ever a float.  Names avoid SQL's reserved words.
+
+After a change here, ``python -m tests.support.revision NAME`` writes the step that brings stores to it; as
+long as nothing was released, ``... first`` writes the first step anew.
 """
 
 from __future__ import annotations

@@ -38,14 +38,14 @@ WHEN OLD.text <> '' AND OLD.seq < (SELECT position FROM cursors WHERE name = '{F
 BEGIN
     INSERT INTO audit_text (audit_text, rowid, text) VALUES ('delete', OLD.seq, OLD.text || '{_END}');
 END"""
-_FORGET_AT_ONCE: Final = "INSERT INTO audit_text (audit_text, rank) VALUES ('secure-delete', 1)"
-_TRIGRAMS: Final = (
-    "CREATE INDEX IF NOT EXISTS audit_text_grams ON audit_personal USING gin (lower(text) gin_trgm_ops)"
-)
-_LACKS_TRIGRAMS: Final = text(
-    """SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'
-    AND NOT EXISTS (SELECT 1 FROM pg_indexes WHERE indexname = 'audit_text_grams')"""
-)
+_PHYSICALLY: Final = "INSERT INTO audit_text (audit_text, rank) VALUES ('secure-delete', 1)"
+_FTS: Final = (_TABLE, _GRAMS, _FORGETS, *([_PHYSICALLY] if sqlite3.sqlite_version_info >= (3, 42) else []))
+_POSTGRESQL: Final = """DO $$ BEGIN
+    IF EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm')
+        AND NOT EXISTS (SELECT 1 FROM pg_indexes WHERE indexname = 'audit_text_grams')
+    THEN CREATE INDEX audit_text_grams ON audit_personal USING gin (lower(text) gin_trgm_ops);
+    END IF;
+END $$"""
 _ADD: Final = text(
     "INSERT INTO audit_text (rowid, text) SELECT seq, text || :end FROM audit_personal"
     " WHERE seq >= :low AND seq < :high AND text <> ''"
@@ -57,16 +57,13 @@ _WORDS: Final = text("SELECT term FROM audit_grams WHERE term >= :first AND term
 def follow(connection: Connection, size: int, most: int) -> int:
     """Take up to ``most`` more entries of a log of ``size`` into the index; how many were taken."""
     if connection.dialect.name != "sqlite":
-        if connection.execute(_LACKS_TRIGRAMS).scalar_one():
-            connection.exec_driver_sql(_TRIGRAMS)
+        connection.exec_driver_sql(_POSTGRESQL)
         return 0
     start = position(connection, FOLLOWER)
     stop = min(size, start + most)
     if start == 0:
-        for statement in (_TABLE, _GRAMS, _FORGETS):
+        for statement in _FTS:
             connection.exec_driver_sql(statement)
-        if sqlite3.sqlite_version_info >= (3, 42):
-            connection.exec_driver_sql(_FORGET_AT_ONCE)
     if start < stop:
         connection.execute(_ADD, {"low": start, "high": stop, "end": _END})
         advance(connection, FOLLOWER, stop)

@@ -21,8 +21,9 @@ from tests.corpus.cases import Step
 MONEY: Final = frozenset({"DS-307", "DS-501", "DS-502"})
 """Refusals because a budget or a quota is spent."""
 
-_OWN: Final = frozenset({"request", "incident"})
-_VARYING: Final = frozenset({"date", "x-sandbox-request", "server-timing"})
+_OWN: Final = frozenset({"request", "incident", "proof"})
+"""What differs from request to request: ids, and the receipt with its salt, time and place in the log."""
+_VARYING: Final = frozenset({"content-length", "date", "x-sandbox-request", "server-timing"})
 Cell = bool | int | float | str | None
 
 

@@ -125,9 +125,8 @@ class Player:
 def _log(asker: Asker) -> list[dict[str, object]]:
     """Everything that the operator can read of the log."""
     found: list[dict[str, object]] = []
-    after: object = 0
-    while after is not None:
-        page = asker.get("/v1/log", after=str(after), limit="1000")
+    page = asker.get("/v1/log", limit="1000")
+    while page["next"] is not None:
         found += page["entries"]
-        after = page["next"]
-    return found
+        page = asker.get("/v1/log", after=str(page["next"]), limit="1000")
+    return [*found, *page["entries"]]

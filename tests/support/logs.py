@@ -27,11 +27,13 @@ VERIFIER = Path(__file__).parents[2] / "docs" / "verifier" / "verify.py"
 
 
 class House:
-    """A log in a folder, opened anew by ``reopen``."""
+    """A log in a folder, opened anew by ``reopen``; ``place``: a store elsewhere."""
 
-    def __init__(self, folder: Path, hash: Hash = SHA256, kept: Retention | None = None) -> None:
+    def __init__(
+        self, folder: Path, hash: Hash = SHA256, kept: Retention | None = None, place: str = ""
+    ) -> None:
         self.folder = folder / "log"
-        self.database = Database(folder / "store.db")
+        self.database = Database(place or folder / "store.db")
         self.audit = AuditLog(self.database)
         transparency.begin(self.database, self.folder, hash=hash)
         self.kept = kept or Retention()

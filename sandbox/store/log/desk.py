@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -145,9 +145,9 @@ class Desk:
             self._came[name] = now
         self._enter(Event.LOGIN, person, decision="denied" if person is None else "granted")
 
-    def started(self, version: str) -> None:
-        """Enter that a service began, and what had to be made again."""
-        self._enter(Event.START, None, version=version, repaired=self._log.repaired)
+    def started(self, version: str, layers: Sequence[str] = ()) -> None:
+        """Enter that a service began, what had to be made again, and the layers around its workers."""
+        self._enter(Event.START, None, version=version, repaired=self._log.repaired, layers=list(layers))
 
     def _only(self, person: Person, *roles: str) -> None:
         if person.role not in roles:

@@ -181,6 +181,9 @@ class SimpleGateway:
     def watch(self) -> None:
         self.watched += 1
 
+    def confinement(self) -> tuple[str, ...]:
+        return ("limits",)
+
     def drain(self) -> None:
         self.drained = True
 

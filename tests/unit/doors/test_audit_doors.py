@@ -57,6 +57,7 @@ def test_every_proof_of_the_commands_verifies_elsewhere(
 
 
 def test_witnesses_and_retention_are_settings(home: Path, tmp_path: Path) -> None:
+    assert "no witness" in good("audit", "witness", "--lang", "en")
     settings = home / "sandbox.toml"
     text = settings.read_text(encoding="utf-8").replace("places = []", 'places = ["heads/owner"]')
     settings.write_text(text.replace("personal_days = 0", "personal_days = 1"), encoding="utf-8")

@@ -21,6 +21,7 @@ from sandbox.doors.cli import app
 from sandbox.home import open_home
 from sandbox.store.database import Database
 from sandbox.store.search import LogFilter, LogSearch
+from tests.support.postgres import Server
 from tests.unit.doors.conftest import POLICIES, SECRET, SimpleGateway
 
 COUNT = "SELECT age_band, COUNT(*) AS n FROM person GROUP BY age_band"
@@ -171,6 +172,25 @@ def test_a_home_that_is_not_there(tmp_path: Path) -> None:
     result = run("catalog", "--home", str(tmp_path))
     assert result.exit_code == 18
     assert "sandbox init" in result.stderr
+
+
+def test_a_home_may_have_its_store_in_postgresql(tmp_path: Path, server: Server) -> None:
+    """The whole of a home's life at the command line, from ``init`` on."""
+    home, url = tmp_path / "home", server.database()
+    at = ("--home", str(home))
+    assert json_of(run("init", "--store", url, "--json", *at))["role"] == "bureau"
+    shutil.copytree(POLICIES / "med", home / "policies" / "med")
+    province.write(home / "sources", 1000)
+    assert json_of(run("ingest", "med", "--json", *at))["dataset"] == "med"
+    run("people", "add", "li", "--role", "analyst", "--organisation", OPERATOR, *at)
+    first = json_of(run("query", COUNT, "--grant", GRANT, "--as", "li", "--json", *at))
+    again = json_of(run("query", COUNT, "--grant", GRANT, "--as", "li", "--json", *at))
+    assert first["rows"] == again["rows"] and again["price"]["free"]
+    accounts = json_of(run("budget", "--as", "li", "--json", *at))["balances"]
+    assert [a["spent"] for a in accounts if a["account"].startswith(GRANT)] == [first["price"]["nano"]]
+    kinds = {e["kind"] for e in json_of(run("log", "--json", *at))["entries"]}
+    assert {"start", "ingest", "account", "intent", "outcome"} <= kinds
+    assert not list(home.rglob("store.db*"))
 
 
 def test_init_happens_once(home: Path) -> None:

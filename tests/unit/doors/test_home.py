@@ -36,6 +36,31 @@ def test_the_example_says_every_default() -> None:
     assert json.loads(json.dumps(said)) == written
 
 
+def test_a_home_may_have_its_store_elsewhere(tmp_path: Path) -> None:
+    url = "postgresql://sandbox@db.example:5432/sandbox?passfile=/etc/pgpass"
+    assert create_home(tmp_path / "a", url).store == open_home(tmp_path / "a").store == url
+    named = create_home(tmp_path / "b", '账本 "1".db')
+    assert named.store == open_home(tmp_path / "b").store == tmp_path / "b" / '账本 "1".db'
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "postgresql://u:secret-77@h/d",
+        "postgresql://u@h/d?password=secret-77",
+        "mysql://h/d",
+        "",
+        "two\nlines",
+    ],
+)
+def test_a_store_that_cannot_be_one_is_refused_before_anything_is_made(tmp_path: Path, store: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        create_home(tmp_path / "home", store)
+    assert [reason.column for reason in caught.value.reasons] == ["store"]
+    assert "secret-77" not in str(caught.value)
+    assert not (tmp_path / "home").exists()
+
+
 def test_a_folder_without_settings_is_no_home(tmp_path: Path) -> None:
     with pytest.raises(Refusal) as refused:
         open_home(tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -150,15 +149,25 @@ def test_a_worker_has_no_environment_no_descriptors_and_its_limits(
     with DuckDBEngine(sources, memory_mb=800) as engine:
         engine.start()
         assert engine._child is not None
-        process = Path(f"/proc/{engine._child.pid}")
+        process = Path(f"/proc/{engine._child.worker}")
         assert b"SECRET" not in (process / "environ").read_bytes()
         assert b"snapshot" not in (process / "cmdline").read_bytes()
         opened = {str(descriptor.readlink()) for descriptor in (process / "fd").iterdir()}
         files = {file for file in opened if file.startswith("/") and not file.startswith("/dev/null")}
-        assert files <= {str(file) for parts in sources.values() for file in parts}
-        assert resource.prlimit(engine._child.pid, resource.RLIMIT_AS)[1] == 3 * 800 << 20
-        assert resource.prlimit(engine._child.pid, resource.RLIMIT_FSIZE)[1] == 0
-        assert resource.prlimit(engine._child.pid, resource.RLIMIT_CORE)[1] == 0
+        assert files <= files_of(sources)
+        limits = (process / "limits").read_text()
+        for name, value in {
+            "Max address space": 3 * 800 << 20,
+            "Max file size": 0,
+            "Max core file size": 0,
+            "Max open files": 256 + len(files_of(sources)),
+        }.items():
+            (line,) = (line for line in limits.splitlines() if line.startswith(name))
+            assert line.removeprefix(name).split()[:2] == [str(value), str(value)]
+
+
+def files_of(sources: dict[str, tuple[Path, ...]]) -> set[str]:
+    return {str(file) for parts in sources.values() for file in parts}
 
 
 def test_a_worker_starts_from_anywhere(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from sandbox.engine.duckdb_engine import DuckDBEngine
 from sandbox.engine.interface import EngineFailure
+from sandbox.engine.scratch import Scratch
 from sandbox.errors import Code
 
 Sources = dict[str, tuple[Path, ...]]
@@ -44,7 +45,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 def pid_of(engine: DuckDBEngine) -> int:
     engine.start()
     assert engine._child is not None
-    return engine._child.pid
+    return engine._child.worker
 
 
 def still_answers(engine: DuckDBEngine) -> bool:
@@ -205,7 +206,7 @@ threading.Thread(target=engine.run, args=({sql!r},), daemon=True).start()
 asleep = ("k", {{}}, "SELECT * FROM range(sleep_ms(60000))")
 threading.Thread(target=twin.describe, args=asleep, daemon=True).start()
 time.sleep(0.3)
-print(engine._child.pid, twin._child.pid, flush=True)
+print(engine._child.worker, twin._child.worker, flush=True)
 time.sleep(60)
 """
 
@@ -221,6 +222,7 @@ def test_no_worker_outlives_a_killed_gateway(tmp_path: Path, sql: str) -> None:
         assert not any(gone(worker) for worker in workers)
         gateway.kill()
     assert eventually(lambda: all(gone(worker) for worker in workers))
+    Scratch(tmp_path, None).remove()  # what the next gateway does first
     assert list(tmp_path.iterdir()) == []
 
 

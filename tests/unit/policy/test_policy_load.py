@@ -153,9 +153,9 @@ def test_a_deep_bomb_is_refused_without_recursion() -> None:
     ("text", "found", "expected"),
     [
         ("kind: datasett\n", "datasett", "did you mean dataset"),
-        ("id: x\n", "nothing", "one of: dataset, grant, product"),
-        ("- kind\n", "nothing", "one of: dataset, grant, product"),
-        ("kind: [dataset]\n", "nothing", "one of: dataset, grant, product"),
+        ("id: x\n", "nothing", "one of: dataset, grant, source, product"),
+        ("- kind\n", "nothing", "one of: dataset, grant, source, product"),
+        ("kind: [dataset]\n", "nothing", "one of: dataset, grant, source, product"),
     ],
 )
 def test_unknown_kind(text: str, found: str, expected: str) -> None:

@@ -127,3 +127,25 @@ def test_a_gateway_leaves_its_head_published(home: Home) -> None:
     head = opened.store.proofs.checkpoint()
     opened.close()
     assert (home.log / "checkpoint").read_text(encoding="utf-8") == head
+
+
+def test_what_opening_made_again_is_entered(home: Home) -> None:
+    opened = open_gateway(home)
+    answered(opened.query(request("G-EXACT", COUNTED)))
+    size = opened.store.audit.size()
+    opened.close()
+    (home.log / "tile" / "0" / "000.p" / f"{size}").write_bytes(b"truncated")
+    for expected in (size + 1, size + 1):  # mended once
+        opened = open_gateway(home)
+        assert opened.store.audit.size() == expected
+        entry = opened.store.audit.entry(size)
+        assert entry is not None and entry.kind == "start"
+        assert json.loads(entry.payload)["repaired"] == "tiles"
+        opened.close()
+
+
+def test_a_gateway_closes_though_its_head_cannot_be_published(home: Home) -> None:
+    opened = open_gateway(home)
+    (home.log / "keys").rename(home.log / "taken")
+    opened.close()
+    assert not (home.log / "checkpoint").exists()

@@ -22,8 +22,8 @@ SCHEMA = json.loads((Path(__file__).parent / "ocsf_api_activity_1_3_0.json").rea
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    opened = House(tmp_path, kept=Retention(personal_days=1))
+def house(tmp_path: Path, place: str) -> Iterator[House]:
+    opened = House(tmp_path, kept=Retention(personal_days=1), place=place)
     for kind in Event:
         opened.audit.append(
             kind,

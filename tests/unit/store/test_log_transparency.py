@@ -103,7 +103,7 @@ def test_opening_reads_the_edge_and_says_what_was_made_again(house: House) -> No
     assert house.log.repaired == ""
     assert house.log.receipt(705).index == 705
     edge = house.folder / "tile" / "0" / "002.p" / "188"
-    for spoil in (b"", edge.read_bytes()[:-1], bytes(188 * 32)):
+    for spoil in (b"", bytes(198 * 32 - 1), bytes(198 * 32)):
         edge.write_bytes(spoil)
         house.reopen()
         assert house.log.repaired == "tiles"
@@ -126,9 +126,10 @@ def test_a_damaged_old_tile_is_made_again_when_a_proof_needs_it(house: House) ->
         house.reopen()
         assert house.log.receipt(7).index == 7
         assert house.log.repaired == "tiles"
-        (house.folder / "tile" / "0" / "000").write_bytes(spoil)
+        (house.folder / "tile" / "0" / "001").write_bytes(spoil)
         house.reopen()
         assert house.log.consistency(300)["from"] == 300
+        assert house.log.repaired == "tiles"
 
 
 def test_verify_reads_everything_and_mends_tiles(house: House) -> None:
@@ -292,6 +293,22 @@ def test_a_log_without_its_key_or_a_key_without_its_log(house: House, tmp_path: 
         "there is a key and no log",
     )
     fresh.close()
+
+
+def test_two_who_begin_a_log_at_once_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other process fixed the name between our look and our write: its name stands, and its key."""
+    database, folder = Database(tmp_path / "store.db"), tmp_path / "log"
+    begin = identity.begin
+
+    def raced(store: Database, wanted: Identity) -> Identity:
+        monkeypatch.undo()
+        transparency.begin(store, folder, "other.example")
+        return begin(store, wanted)
+
+    monkeypatch.setattr(identity, "begin", raced)
+    assert transparency.begin(database, folder, "ours").origin == "other.example"
+    assert TransparencyLog(database, AuditLog(database), folder).keys.signer().public.name == "other.example"
+    database.close()
 
 
 def test_files_that_cannot_be_written_refuse(house: House) -> None:

@@ -18,6 +18,7 @@ from sandbox.store.audit import AuditLog, Event
 from sandbox.store.database import Database
 from sandbox.store.schema import audit_personal
 from sandbox.store.search import PATIENCE_S, LogFilter, LogSearch
+from tests.support.postgres import Server
 
 START = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 TEXTS = (
@@ -210,3 +211,22 @@ def test_a_common_pair_of_characters_is_read_from_the_log(path: Any, database: D
         assert text_index.question(connection, "é") is None
         assert text_index.question(connection, "ab") is None
         assert text_index.question(connection, 'a"b') == '"a""b"'
+
+
+def test_postgresql_searches_texts_by_trigrams_where_it_can(server: Server) -> None:
+    store = Database(server.store())
+    log, search = AuditLog(store), LogSearch(store)
+    indexes = text("SELECT count(*) FROM pg_indexes WHERE indexname = 'audit_text_grams'")
+    has = text("SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_trgm'")
+    log.append(Event.REFUSAL, time=START, text="SELECT 太原")
+    found, can = [], -1
+    for _ in range(2):
+        assert search.follow(10) == 0
+        assert len(search.entries(LogFilter(text="select 太")).entries) == 1
+        with store.write() as connection:
+            found.append(connection.execute(indexes).scalar_one())
+            can = connection.execute(has).scalar_one()
+            if can:
+                connection.execute(text("CREATE EXTENSION IF NOT EXISTS pg_trgm"))
+    store.close()
+    assert found == [0, can]

@@ -1,0 +1,76 @@
+"""``sandbox doctor``: what this machine gives, what is missing, and what to do about it.
+
+A check is a function that returns what it found; ``CHECKS`` is all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import typer
+
+from sandbox.doors.cli_base import HomeOption, JsonOption, LangOption, command, terminal_of
+from sandbox.doors.terminal import Terminal
+from sandbox.engine import found
+from sandbox.engine.layers import ABOUT, Floor, Layer, level, meets
+from sandbox.home import SETTINGS_FILE, Home, default_path, open_home
+from sandbox.model import Words
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at.  ``bad``: queries will be refused; ``cure``: what to do, if anything."""
+
+    name: str
+    there: bool
+    said: Words
+    cure: Words | None = None
+    bad: bool = False
+
+
+def layers(home: Home) -> Iterable[Finding]:
+    """The layers around query workers, and whether they are what the settings ask for."""
+    there = found.available()
+    for layer in Layer:
+        about = ABOUT[layer]
+        cure = Words(about.cure_zh, about.cure_en) if layer not in there and about.cure_en else None
+        yield Finding(layer.value, layer in there, Words(about.zh, about.en), cure)
+    floor, reached = Floor(home.floor), level(there)
+    fine = meets(there, floor)
+    said = Words(f"要求 {floor}，实际 {reached}", f"asked for: {floor}; reached: {reached}")
+    setting = f'worker.floor = "{reached}"'
+    lower = Words(f"补齐上述缺失项，或设 {setting}", f"add what is missing, or set {setting}")
+    yield Finding("worker.floor", fine, said, None if fine else lower, bad=not fine)
+
+
+CHECKS: Final[tuple[Callable[[Home], Iterable[Finding]], ...]] = (layers,)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the application."""
+    command(app, "doctor")(doctor)
+
+
+def doctor(home: HomeOption = None, lang: LangOption = None, as_json: JsonOption = False) -> None:
+    """Say what this machine gives and what is missing; exit 1 if queries would be refused.  体检。"""
+    terminal = terminal_of(lang, as_json)
+    path = default_path() if home is None else home
+    here = open_home(path) if home is not None or (path / SETTINGS_FILE).exists() else Home(path.absolute())
+    findings = [finding for check in CHECKS for finding in check(here)]
+    if as_json:
+        terminal.json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        show(terminal, findings)
+    if any(finding.bad for finding in findings):
+        raise typer.Exit(1)
+
+
+def show(terminal: Terminal, findings: Iterable[Finding]) -> None:
+    """Findings in the terminal: a line each, and what to do under those that want something."""
+    for finding in findings:
+        mark, style = ("✓", "green") if finding.there else ("✗", "red" if finding.bad else "yellow")
+        terminal.line(f"{mark} {finding.name}: {terminal.say(finding.said)}", style)
+        if finding.cure is not None:
+            terminal.line(f"    {terminal.say(finding.cure)}")

@@ -1,0 +1,109 @@
+"""From source documents to what reads them: connectors over a home, and feeds under a dataset's own names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sandbox.errors import Code, refuse
+from sandbox.home import Home
+from sandbox.policy.documents import Dataset, Documents, RowTest, SourceRule, SourceTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from sandbox_connectors.interface import Condition, Connector, Table
+
+
+@contextmanager
+def connected(home: Home, source: SourceRule) -> Iterator[Connector]:
+    """The connector of a source document; relative paths start at the home's ``sources``."""
+    from sandbox_connectors.interface import Place
+    from sandbox_connectors.registry import connect
+
+    home.spill.mkdir(mode=0o700, parents=True, exist_ok=True)
+    connector = connect(source.connector, source.options, Place(home.sources, home.spill))
+    try:
+        yield connector
+    finally:
+        connector.close()
+
+
+def known(documents: Documents, id: str) -> SourceRule:
+    """The source document of this id.  Refuses with ``Code.NOT_FOUND``."""
+    source = documents.source(id)
+    if source is None:
+        raise refuse(Code.NOT_FOUND, f"source {id}")
+    return source
+
+
+def feeding(dataset: Dataset, documents: Documents) -> Mapping[str, SourceRule]:
+    """Which source feeds each table of a dataset, for the tables that one feeds.
+
+    Refuses with ``Code.DOCUMENT`` a table that two feed, and one that the dataset has not.
+    """
+    found: dict[str, SourceRule] = {}
+    for source in documents.sources:
+        for path in source.tables:
+            owner, _, table = path.partition(".")
+            if owner != dataset.id:
+                continue
+            if dataset.table(table) is None or table in found:
+                subject = f"source {source.id}: {path}"
+                hint = "name each table of the dataset in one source, and no other"
+                raise refuse(Code.DOCUMENT, subject, hint, "数据集的每张表只写在一个数据源中，且须存在")
+            found[table] = source
+    return found
+
+
+@contextmanager
+def feeds(home: Home, dataset: Dataset, documents: Documents) -> Iterator[Mapping[str, SourceFeed]]:
+    """A feed for each table that a source document feeds; one connection a source."""
+    with ExitStack() as stack:
+        connectors: dict[str, Connector] = {}
+        found: dict[str, SourceFeed] = {}
+        for table, source in feeding(dataset, documents).items():
+            if source.id not in connectors:
+                connectors[source.id] = stack.enter_context(connected(home, source))
+            place = source.tables[f"{dataset.id}.{table}"]
+            found[table] = SourceFeed(connectors[source.id], place)
+        yield found
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFeed:
+    """One table of a source under the dataset's names (a ``sandbox.snapshot.Feed``)."""
+
+    connector: Connector
+    place: SourceTable
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that there are, by the dataset's names; a column that is renamed has only that name."""
+        there = [c.name for c in table_of(self.connector, self.place.name).columns]
+        renamed = {source: own for own, source in self.place.columns.items()}
+        return tuple(renamed.get(name, name) for name in there)
+
+    def open(self, columns: Sequence[str]) -> pa.RecordBatchReader:
+        """The rows that meet the document's conditions."""
+        wanted = [self.place.columns.get(name, name) for name in columns]
+        where = [_condition(test) for test in self.place.where]
+        return self.connector.open(self.place.name, wanted, where)
+
+
+def table_of(connector: Connector, name: str) -> Table:
+    """The table of this name; ``public`` may be left out.  Refuses with ``Code.SOURCE_UNKNOWN``."""
+    tables = connector.discover()
+    for shown in (name, f"public.{name}"):
+        for table in tables:
+            if table.name == shown:
+                return table
+    hint = "see `sandbox source discover`"
+    raise refuse(Code.SOURCE_UNKNOWN, name, hint, "请查看 sandbox source discover 的结果")
+
+
+def _condition(test: RowTest) -> Condition:
+    from sandbox_connectors.interface import Condition, Op
+
+    return Condition(test.column, Op(test.op), test.value)

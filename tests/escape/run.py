@@ -1,0 +1,159 @@
+"""``make escape``: every probe of ``intruder.py``, from inside the boxes that workers really have.
+
+Progress goes to stdout, a line a probe; the last line is ``{"probes", "escaped"}``.  ``make escape`` tries the
+worker's box and the twin's with all layers that the machine gives, and each floor by itself: ``box`` without
+Landlock, ``kernel`` without namespaces.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sandbox.engine.box import Box
+from sandbox.engine.duckdb_engine import DuckDBEngine
+from sandbox.engine.found import available
+from sandbox.engine.frames import Frame
+from sandbox.engine.layers import Layer
+from sandbox.engine.process import Child, ChildGone
+from sandbox.engine.twin import Twin
+from tests.escape.intruder import PROBES, Target
+
+QUOTA_MB = 24
+MEMORY_MB = 2048
+PATIENCE_S = 15.0
+HERE = str(Path(__file__).resolve().parent)
+
+
+@contextmanager
+def surroundings() -> Iterator[tuple[Target, Path]]:
+    """A home with secrets, a process, ports and sockets, as a gateway's host has them; its snapshot file."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="escape-")))
+        files = {}
+        for kind in ("home", "policy", "store", "neighbour", "units", "own", "doomed"):
+            place = folder / kind
+            place.mkdir()
+            files[kind] = str(place / "secret")
+            Path(files[kind]).write_bytes(b"secret" * 1000)
+        process = stack.enter_context(
+            subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={"TOKEN": "hunter2"})
+        )
+        stack.callback(process.kill)
+        pathname, abstract = str(folder / "socket"), f"escape-{secrets.token_hex(8)}"
+        tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        for name in (pathname, "\0" + abstract):
+            listening = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listening.bind(name)
+            listening.listen()
+        target = Target(
+            files={**files, "hostname": socket.gethostname()},
+            folder=str(folder),
+            scratch="",
+            pid=process.pid,
+            tcp=tcp.getsockname()[1],
+            udp=_answering(stack),
+            pathname=pathname,
+            abstract=abstract,
+            shared=_segment(stack),
+            quota_mb=QUOTA_MB,
+            memory_mb=MEMORY_MB,
+        )
+        yield target, Path(files["own"])
+
+
+def _answering(stack: ExitStack) -> int:
+    """The port of a UDP service that answers."""
+    service = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    service.bind(("127.0.0.1", 0))
+
+    def answer() -> None:
+        try:
+            while True:
+                service.sendto(b"pong", service.recvfrom(64)[1])
+        except OSError:
+            return
+
+    threading.Thread(target=answer, daemon=True).start()
+    return int(service.getsockname()[1])
+
+
+def _segment(stack: ExitStack) -> int:
+    """The key of a shared memory segment that everybody on this host may attach to."""
+    libc, key = ctypes.CDLL(None), secrets.randbelow(1 << 30) + 1
+    segment = libc.shmget(key, 4096, 0o1666)
+    stack.callback(libc.shmctl, segment, 0, None)
+    return key
+
+
+def worker_box(own: Path, spill: Path, layers: frozenset[Layer]) -> Box:
+    """The box of a real engine's worker, with the intruder's code to read."""
+    engine = DuckDBEngine(
+        {"d.t": (own,)}, memory_mb=MEMORY_MB // 3, spill=spill, spill_mb=QUOTA_MB, layers=layers
+    )
+    return replace(engine.box(), code=(HERE,))
+
+
+def twin_box(layers: frozenset[Layer]) -> Box:
+    """Likewise the twin's."""
+    return replace(Twin(layers=layers).box(), code=(HERE,))
+
+
+def escapes(target: Target, box: Box, probes: tuple[str, ...] = tuple(PROBES)) -> Iterator[tuple[str, bool]]:
+    """Each probe, and whether it got out.  One that took its worker along did not."""
+    child: Child | None = None
+    try:
+        for name in probes:
+            child = Child("intruder", box) if child is None else child
+            aimed = replace(target, scratch=child.scratch or "/nowhere")
+            try:
+                answer = child.call(Frame({"probe": name, "target": asdict(aimed)}), PATIENCE_S, 1024)
+                yield name, bool(answer.header["escaped"])
+            except ChildGone:
+                child.close()
+                child = None
+                yield name, False
+    finally:
+        if child is not None:
+            child.close()
+
+
+def floors() -> dict[str, frozenset[Layer]]:
+    """What is tried: all layers together, and for each floor the fewest that meet it, as far as there are any."""
+    wanted = {
+        "all": available(),
+        "box": available() - {Layer.LANDLOCK},
+        "kernel": available() - {Layer.NAMESPACES, Layer.USER},
+    }
+    least = {"all": set(), "box": {Layer.NAMESPACES, Layer.FILTER}, "kernel": {Layer.FILTER, Layer.LANDLOCK}}
+    return {name: layers for name, layers in wanted.items() if least[name] <= layers}
+
+
+def main() -> None:
+    """Try everything, and say so."""
+    probes, escaped = 0, 0
+    with surroundings() as (target, own), TemporaryDirectory(prefix="spill-") as spill:
+        for floor, layers in floors().items():
+            boxes = {"worker": worker_box(own, Path(spill), layers), "twin": twin_box(layers)}
+            print(f"{floor}: {', '.join(sorted(layers))}", flush=True)
+            for who, box in boxes.items():
+                for name, out in escapes(target, box):
+                    probes, escaped = probes + 1, escaped + out
+                    print(f"  {who:6} {name:32} {'ESCAPED' if out else 'refused'}", flush=True)
+    print(json.dumps({"probes": probes, "escaped": escaped}))
+    os._exit(0 if escaped == 0 else 1)
+
+
+if __name__ == "__main__":
+    main()
