@@ -16,6 +16,7 @@ from sandbox.doors import cli_ask, cli_doctor, cli_keep, cli_log
 from sandbox.doors.cli_audit import audit
 from sandbox.doors.cli_base import HomeOption, LangOption, command, find_home, guarded, terminal_of
 from sandbox.doors.cli_policy import policy
+from sandbox.doors.cli_source import dataset, source
 from sandbox.doors.ports import open_gateway
 from sandbox.home import SETTINGS_FILE, create_home, default_path, open_home
 
@@ -30,6 +31,8 @@ app = typer.Typer(
 cli_keep.register(app)
 app.add_typer(policy)
 app.add_typer(audit)
+app.add_typer(source)
+app.add_typer(dataset)
 cli_ask.register(app)
 cli_log.register(app)
 cli_doctor.register(app)

@@ -25,13 +25,14 @@ from sandbox.doors.cli_base import (
 )
 from sandbox.doors.cli_people import people, show_token
 from sandbox.doors.ingesting import progress_bar, show_ingested
+from sandbox.doors.sourcing import feeds
 from sandbox.doors.terminal import Terminal
 from sandbox.errors import Code, refuse
 from sandbox.home import STORE, create_home, default_path
 from sandbox.model import Person, Words
 from sandbox.policy.documents import Dataset
 from sandbox.policy.load import load
-from sandbox.snapshot import ingest
+from sandbox.snapshot import Feed, ingest
 from sandbox.store.accounts import Accounts
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.database import Database
@@ -105,30 +106,43 @@ def ingest_dataset(
     home: HomeOption = None,
     lang: LangOption = None,
 ) -> None:
-    """Publish a snapshot from files; the one in force stays until then.  导入并发布快照。"""
+    """Publish a snapshot from source documents or files.  导入并发布快照。
+
+    A table is read from what ``--source`` names, else from the source document that feeds it, else from a
+    file or folder of its name.  The snapshot in force stays until the new one is whole.
+    """
     terminal, here = terminal_of(lang, as_json), find_home(home)
     with office(here, name) as found:
         found.only("bureau", "owner")
-        rule = load([here.policies]).dataset(dataset)
+        documents = load([here.policies])
+        rule = documents.dataset(dataset)
         if rule is None:
             raise refuse(Code.NOT_FOUND, f"dataset {dataset}")
-        files = _files(rule, source or [], sources or here.sources / dataset)
-        with progress_bar(terminal) as progress:
-            done = ingest(rule, files, here.snapshots, now=utc_now(), progress=progress)
+        given = _given(rule, source or [])
+        found_here = _files(rule, sources or here.sources / dataset)
+        with feeds(here, rule, documents) as fed, progress_bar(terminal) as progress:
+            read: dict[str, Path | Feed] = {**found_here, **fed, **given}
+            done = ingest(rule, read, here.snapshots, now=utc_now(), progress=progress)
         manifest, bad = done.manifest, done.quarantine.rows
         found.note(Event.INGEST, dataset=dataset, snapshot=manifest.id, quarantined=bad)
     show_ingested(terminal, done)
 
 
-def _files(rule: Dataset, given: list[str], folder: Path) -> Mapping[str, Path]:
-    """The source of each table: as given, else what the folder holds under the table's name."""
+def _given(rule: Dataset, given: list[str]) -> Mapping[str, Path]:
+    """The sources that the command names."""
     found: dict[str, Path] = {}
     for text in given:
         table, equals, path = text.partition("=")
         if not equals or rule.table(table) is None or table in found:
             raise typer.BadParameter(f"--source takes TABLE=PATH, once for each table of {rule.id}")
         found[table] = Path(path)
-    for name in (t.name for t in rule.tables if t.name not in found):
+    return found
+
+
+def _files(rule: Dataset, folder: Path) -> Mapping[str, Path]:
+    """What the folder holds under the tables' names."""
+    found: dict[str, Path] = {}
+    for name in (t.name for t in rule.tables):
         there = next((p for p in (folder / f"{name}{suffix}" for suffix in SUFFIXES) if p.exists()), None)
         if there is not None:
             found[name] = there

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from sandbox.catalogue import Kind
 from sandbox.privacy.accounting import Measure as Accounting
 from sandbox.privacy.release import Bounding, Measure, Release, What
-from sandbox.sql.canonical import canonical, canonical_expr, fingerprint
-from sandbox.sql.expressions import Call, Col, Expr, Literal, conjuncts, rebuild, substitute
+from sandbox.sql.canonical import canonical, canonical_agg, canonical_expr, fingerprint
+from sandbox.sql.expressions import Agg, Call, Col, Expr, Literal, conjuncts, map_agg, rebuild, substitute
 from sandbox.sql.expressions import walk as parts
-from sandbox.sql.relation import Filter, Join, Relation, Released, Scan, SemiJoin, walk
+from sandbox.sql.relation import Aggregate, Filter, Join, Relation, Released, Scan, SemiJoin, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +196,18 @@ def _named(relation: Relation) -> tuple[str, tuple[Expr, ...]]:
             both = (*_sided(left, "0"), *_sided(right, "1"))
             said = f"{relation.anti};{one};{two};{_conditions(relation.on, both)}"
             return f"semi({said})", both[: len(left)]
+        case Aggregate() if relation.privacy is not None:
+            text, names_ = _named(relation.input)
+            keys = [canonical_expr(substitute(k, names_)) for k in relation.keys]
+            fields = zip(relation.aggs, relation.fields[len(keys) :], strict=True)
+            values = [f"{canonical_agg(_over_names(a, names_))}{f.facts.range}" for a, f in fields]
+            return f"aggregate({text};{keys})", tuple(_column(n) for n in (*keys, *values))
         case _:
             return canonical(relation), tuple(_column(f"#{i}") for i in range(len(relation.fields)))
+
+
+def _over_names(agg: Agg, names: tuple[Expr, ...]) -> Agg:
+    return map_agg(agg, lambda e: substitute(e, names))
 
 
 def _sided(names: tuple[Expr, ...], side: str) -> tuple[Expr, ...]:

@@ -1,7 +1,7 @@
 """What a table of a source looks like, for the person who writes its dataset document.
 
-Everything here is read from data, hence restricted: it is shown to the owner, and what of it becomes public is
-what a person declares.
+Everything here is read from data, hence restricted: it is shown to the owner, and what of it becomes public
+is what a person declares.
 """
 
 from __future__ import annotations
@@ -62,6 +62,14 @@ class TableProfile:
         return tuple(c.name for c in self.columns if self.rows and not c.nulls and c.distinct == self.rows)
 
 
+_A_DOUBLE: Final = (
+    "TRY_CAST({c} AS DOUBLE) IS NOT NULL AND NOT starts_with(ltrim(CAST({c} AS VARCHAR), '-'), '0')"
+    " OR TRY_CAST({c} AS DOUBLE) BETWEEN -1 AND 1"
+)
+_A_DAY: Final = (
+    "CAST({c} AS VARCHAR) SIMILAR TO '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}( 00:00:00)?'"
+    " AND TRY_CAST({c} AS DATE) IS NOT NULL"
+)
 _TRIED: Final = (
     (Kind.INTEGER, "CAST({c} AS VARCHAR) SIMILAR TO '-?(0|[1-9][0-9]{{0,17}})'", "BIGINT"),
     (
@@ -69,18 +77,8 @@ _TRIED: Final = (
         "CAST({c} AS VARCHAR) SIMILAR TO '-?(0|[1-9][0-9]{{0,11}})(\\.[0-9]{{1,6}})?'",
         "DECIMAL(18, 6)",
     ),
-    (
-        Kind.DOUBLE,
-        "TRY_CAST({c} AS DOUBLE) IS NOT NULL AND NOT starts_with(ltrim(CAST({c} AS VARCHAR), '-'), '0')"
-        " OR TRY_CAST({c} AS DOUBLE) BETWEEN -1 AND 1",
-        "DOUBLE",
-    ),
-    (
-        Kind.DATE,
-        "CAST({c} AS VARCHAR) SIMILAR TO '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}( 00:00:00)?'"
-        " AND TRY_CAST({c} AS DATE) IS NOT NULL",
-        "DATE",
-    ),
+    (Kind.DOUBLE, _A_DOUBLE, "DOUBLE"),
+    (Kind.DATE, _A_DAY, "DATE"),
     (Kind.TIMESTAMP, "TRY_CAST({c} AS TIMESTAMP) IS NOT NULL", "TIMESTAMP"),
     (Kind.BOOLEAN, "lower(CAST({c} AS VARCHAR)) IN ('true', 'false')", "BOOLEAN"),
 )

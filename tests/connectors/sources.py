@@ -12,7 +12,7 @@ import os
 import sqlite3
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -232,14 +232,14 @@ MARIADB_TYPES = {
 SECRET = "SANDBOX_TEST_SOURCE_PASSWORD"
 
 
+Servers = tuple[postgres.Server, mariadb.Server]
+
+
 @contextmanager
-def servers() -> Iterator[tuple[Case, Case]]:
+def servers() -> Iterator[tuple[Servers, tuple[Case, Case]]]:
     """Both servers, with the rows and one table of each type."""
-    with ExitStack() as stack:
-        yield (
-            _postgresql(stack.enter_context(postgres.running())),
-            _mariadb(stack.enter_context(mariadb.running())),
-        )
+    with postgres.running() as first, mariadb.running() as second:
+        yield (first, second), (_postgresql(first), _mariadb(second))
 
 
 def _postgresql(server: postgres.Server) -> Case:

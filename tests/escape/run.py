@@ -28,11 +28,14 @@ from sandbox.engine.frames import Frame
 from sandbox.engine.layers import Layer
 from sandbox.engine.process import Child, ChildGone
 from sandbox.engine.twin import Twin
-from tests.escape.intruder import PROBES, Target
+from tests.escape.intruder import PROBES as ALL
+from tests.escape.intruder import Target
 
 QUOTA_MB = 24
 MEMORY_MB = 2048
 PATIENCE_S = 15.0
+CONTROL = "nothing"
+PROBES = tuple(name for name in ALL if name != CONTROL)
 HERE = str(Path(__file__).resolve().parent)
 
 
@@ -58,7 +61,7 @@ def surroundings() -> Iterator[tuple[Target, Path]]:
             listening.bind(name)
             listening.listen()
         target = Target(
-            files={**files, "hostname": socket.gethostname()},
+            files=files,
             folder=str(folder),
             scratch="",
             pid=process.pid,
@@ -110,23 +113,38 @@ def twin_box(layers: frozenset[Layer]) -> Box:
     return replace(Twin(layers=layers).box(), code=(HERE,))
 
 
-def escapes(target: Target, box: Box, probes: tuple[str, ...] = tuple(PROBES)) -> Iterator[tuple[str, bool]]:
+class Intruder:
+    """A worker whose engine is malicious, in a box."""
+
+    def __init__(self, box: Box, target: Target) -> None:
+        self._child = Child("intruder", box)
+        self._target = asdict(replace(target, scratch=self._child.scratch or "/nowhere"))
+        if not self.tries(CONTROL):
+            raise RuntimeError("a worker does not run here: that nothing gets out shows nothing")
+
+    def tries(self, name: str) -> bool:
+        """Whether a probe got out.  ``ChildGone`` if it took its worker along."""
+        answer = self._child.call(Frame({"probe": name, "target": self._target}), PATIENCE_S, 1024)
+        return bool(answer.header["escaped"])
+
+    def close(self) -> None:
+        """End it."""
+        self._child.close()
+
+
+def escapes(target: Target, box: Box, probes: tuple[str, ...] = PROBES) -> Iterator[tuple[str, bool]]:
     """Each probe, and whether it got out.  One that took its worker along did not."""
-    child: Child | None = None
+    intruder = Intruder(box, target)
     try:
         for name in probes:
-            child = Child("intruder", box) if child is None else child
-            aimed = replace(target, scratch=child.scratch or "/nowhere")
             try:
-                answer = child.call(Frame({"probe": name, "target": asdict(aimed)}), PATIENCE_S, 1024)
-                yield name, bool(answer.header["escaped"])
+                yield name, intruder.tries(name)
             except ChildGone:
-                child.close()
-                child = None
+                intruder.close()
+                intruder = Intruder(box, target)
                 yield name, False
     finally:
-        if child is not None:
-            child.close()
+        intruder.close()
 
 
 def floors() -> dict[str, frozenset[Layer]]:
