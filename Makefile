@@ -14,7 +14,10 @@
 #   make fuzz-queries N=100000   random queries against the naive engine
 #   make audit-epsilon N=100000  empirical lower bounds on the privacy loss, N answers a database
 #   make escape          what a hostile worker can reach: probes from inside its box
+#   make connectors          every kind of source against the real thing, faults too
+#   make detectors           precision and recall of the identifier detectors
 #   make postgresql          the PostgreSQL server that tests start (Debian, as root)
+#   make mariadb             the MariaDB server that tests start (likewise)
 #   make lint | format       check | rewrite the code's form
 #   make lock                resolve constraints.txt anew
 
@@ -32,13 +35,13 @@ JOBS ?= 2
 N ?= 20000
 SCALE ?= 1
 
-.PHONY: demo test race escape postgresql bubblewrap bench-store bench tpch peers corpus watched bench-log laws fuzz-queries audit-epsilon lint format lock install clean
+.PHONY: demo test connectors detectors mariadb race escape postgresql bubblewrap bench-store bench tpch peers corpus watched bench-log laws fuzz-queries audit-epsilon lint format lock install clean
 .DELETE_ON_ERROR:
 
 demo: $(READY) bubblewrap
 	$(BIN)/sandbox demo $(if $(ONCE),--once)
 
-test: lint postgresql bubblewrap
+test: lint postgresql bubblewrap mariadb
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term-missing:skip-covered
 
 bench: $(READY)
@@ -69,6 +72,12 @@ escape: $(READY) bubblewrap
 
 race: $(READY) postgresql
 	$(BIN)/python tests/faults/race.py
+
+connectors: $(READY) postgresql mariadb
+	$(BIN)/python -m tests.connectors.check
+
+detectors: $(READY)
+	$(BIN)/python -m tests.connectors.detectors
 
 laws: $(READY)
 	$(BIN)/python tests/property/laws.py $(N)
@@ -104,6 +113,12 @@ bubblewrap:
 		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && \
 		  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends bubblewrap; } || \
 		echo "bubblewrap is missing: query workers are confined by what is left (sandbox doctor)" >&2
+
+mariadb:
+	@ls /usr/sbin/mariadbd >/dev/null 2>&1 || command -v mariadbd >/dev/null || \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && \
+		  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends mariadb-server; } || \
+		{ echo "MariaDB is needed for the tests: install its server" >&2; exit 1; }
 
 # The stamp is younger than what it was made from, so a changed lock installs again.
 $(READY): pyproject.toml constraints.txt

@@ -124,8 +124,14 @@ class MariaDB:
                     yield from some
                 whole = True
             finally:
-                # A cursor that is closed early would first fetch all the rows that are left.
-                cursor.close() if whole else self.close()
+                # A cursor that ends early would first read all the rows that are left, its result again when
+                # it is collected: so the connection goes first, and the result is told that nothing is left.
+                left = getattr(cursor, "_result", None)
+                if whole:
+                    cursor.close()
+                elif left is not None:
+                    left.unbuffered_active = False
+                    self.close()
 
     def _open(self) -> Connection[Any]:
         if self._connection is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Final
 from urllib.parse import quote
 
@@ -83,9 +84,9 @@ class SQLiteFile:
 
     def _rows(self, table: str, query: str) -> Iterator[tuple[object, ...]]:
         try:
-            cursor = self._open().execute(query)
-            while some := cursor.fetchmany(BATCH):
-                yield from some
+            with closing(self._open().execute(query)) as cursor:
+                while some := cursor.fetchmany(BATCH):
+                    yield from some
         except UnicodeDecodeError:
             raise faults.encoding(table) from None
         except sqlite3.DatabaseError as error:

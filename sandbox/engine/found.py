@@ -28,8 +28,9 @@ def available() -> frozenset[Layer]:
     wanted = found.union(layer for layer, is_there in there.items() if is_there)
     if works(wanted):
         return wanted
-    for layer in there:
-        if layer in wanted and works(found | {layer}):
+    for layer in there:  # the user last: it reads a private home's files only where they are mounted for it
+        reachable = layer is not Layer.USER or Layer.NAMESPACES in found
+        if layer in wanted and reachable and works(found | {layer}):
             found |= {layer}
     return found
 

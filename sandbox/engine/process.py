@@ -128,7 +128,8 @@ class Child:
 
 def _started(module: str, box: Box, scratch: str) -> subprocess.Popen[bytes]:
     """The child, or bubblewrap that becomes its box."""
-    command = [boxes.interpreter(), "-I", "-S", "-B", "-c", _BOOT, boxes.ROOT, module, *boxes.libraries(), *box.code]
+    command = [boxes.interpreter(), "-I", "-S", "-B", "-c", _BOOT, boxes.ROOT, module]
+    command += [*boxes.libraries(), *box.code]
     wrapping, tool = box.wrapping(scratch), boxes.tool()
     if not wrapping:
         return _popen(command)

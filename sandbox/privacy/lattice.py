@@ -1,8 +1,10 @@
 """Roll-ups: a release whose every cell is the sum of cells of a finer one, over the same rows.
 
-``cells`` says of which rows a release counts what, by which keys, in texts that hold beyond its plan.  A
-finer release serves a coarser one if it is of the same rows, the coarser one's keys are functions of its
-keys, and all that is added up is among what it adds up.  Three things must be certain of it, or sums of its
+``cells`` says of which rows a release counts what, by which keys, in texts that do not hang on which
+columns pruning left.  A finer release serves a coarser one if it is of the same rows, the coarser one's keys
+are functions of its keys, and all that is added up is among what it adds up.
+
+Three things must be certain of it, or sums of its
 cells would be something else: every group has a cell (declared domains; a threshold withholds some), nothing
 was removed that is corrected for cell by cell (caps that are found privately), and what is counted adds up
 (units do where each stands in one cell, distinct values never).
@@ -21,7 +23,7 @@ from dataclasses import dataclass
 from sandbox.catalogue import Kind
 from sandbox.privacy.accounting import Measure as Accounting
 from sandbox.privacy.release import Bounding, Measure, Release, What
-from sandbox.sql.canonical import canonical, canonical_agg, canonical_expr, fingerprint
+from sandbox.sql.canonical import canonical, canonical_agg, canonical_expr
 from sandbox.sql.expressions import Agg, Call, Col, Expr, Literal, conjuncts, map_agg, rebuild, substitute
 from sandbox.sql.expressions import walk as parts
 from sandbox.sql.relation import Aggregate, Filter, Join, Relation, Released, Scan, SemiJoin, walk
@@ -29,7 +31,7 @@ from sandbox.sql.relation import Aggregate, Filter, Join, Relation, Released, Sc
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """The rows of a release (a hash), its keys, and what it adds up in each cell, as texts."""
+    """The rows of a release, its keys, and what it adds up in each cell, as texts."""
 
     rows: str
     keys: tuple[str, ...]
@@ -53,10 +55,8 @@ def cells(release: Release) -> Cells | None:
     if any(m is None for m in measures):
         return None
     text, names = _named(release.input)
-    tables = sorted({_declared(n) for n in walk(release.input) if isinstance(n, Scan)})
     keys = tuple(canonical_expr(substitute(k.expr, names)) for k in release.keys)
-    rows = fingerprint(f"{text}|{release.scope}|{tables}")
-    return Cells(rows, keys, tuple(m for m in measures if m is not None))
+    return Cells(text, keys, tuple(m for m in measures if m is not None))
 
 
 def steps(finer: Cells, release: Release, own: Cells) -> Steps | None:
@@ -217,8 +217,3 @@ def _sided(names: tuple[Expr, ...], side: str) -> tuple[Expr, ...]:
 
 def _conditions(predicate: Expr, names: tuple[Expr, ...]) -> str:
     return "&".join(sorted(canonical_expr(substitute(p, names)) for p in conjuncts(predicate)))
-
-
-def _declared(scan: Scan) -> str:
-    """A table with all that is declared of its columns: another declaration, another meaning."""
-    return repr(scan.table)

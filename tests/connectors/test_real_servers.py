@@ -108,9 +108,9 @@ def test_a_locked_table_is_waited_for_and_then_refused(
         with first.connector(tmp_path) as connector, pytest.raises(Refusal) as refused:
             connector.open("visit", ["who"]).read_all()
         assert refused.value.code is Code.SOURCE_LOCKED
-    told = ("SET SESSION lock_wait_timeout = 1", mariadb_source._SESSION[0], *mariadb_source._SESSION[-2:])
-    monkeypatch.setattr(mariadb_source, "_SESSION", told)
-    with mariadb.connect() as holder, holder.cursor() as cursor:
+    brief = ("SET SESSION lock_wait_timeout = 1", mariadb_source._SESSION[0], *mariadb_source._SESSION[-2:])
+    monkeypatch.setattr(mariadb_source, "_SESSION", brief)
+    with mariadb.connect() as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLES visit WRITE")
         with second.connector(tmp_path) as connector, pytest.raises(Refusal) as refused:
             connector.open("visit", ["who"]).read_all()
@@ -118,7 +118,7 @@ def test_a_locked_table_is_waited_for_and_then_refused(
 
 
 def test_no_server_and_no_table(asked: tuple[Servers, tuple[Case, Case]], tmp_path: Path) -> None:
-    for case, away in zip(asked[1], ({"host": "/nowhere"}, {"socket": "/nowhere"}), strict=True):
+    for case, away in zip(asked[1], ({"host": "/nowhere"}, {"socket": "", "host": "127.0.0.1", "port": "1"}), strict=True):
         gone = Case(case.name, case.kind, case.table, {**case.options, **away})
         with gone.connector(tmp_path) as connector, pytest.raises(Refusal) as refused:
             connector.test()

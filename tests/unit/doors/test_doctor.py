@@ -1,0 +1,115 @@
+"""What a machine lacks is said, and below the floor no query is started."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from sandbox.demo.story import confined_as_can_be
+from sandbox.doors import server
+from sandbox.doors.cli import app
+from sandbox.doors.terminal import Terminal
+from sandbox.engine import found
+from sandbox.engine.layers import ABOUT, Floor, Layer, level, meets
+from sandbox.errors import Code, Refusal
+from sandbox.gateway import open_gateway
+from sandbox.home import FLOOR_VARIABLE, FLOORS, create_home, read_settings
+
+POOR = frozenset({Layer.LIMITS, Layer.LANDLOCK})
+
+
+@pytest.fixture(autouse=True)
+def as_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings decide, not the environment of whoever runs the tests."""
+    monkeypatch.delenv(FLOOR_VARIABLE, raising=False)
+
+
+@pytest.fixture
+def poor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with neither libseccomp nor bubblewrap."""
+    monkeypatch.setattr(found, "available", lambda: POOR)
+
+
+def test_floors_have_the_same_names_everywhere() -> None:
+    assert tuple(Floor) == FLOORS
+    assert set(ABOUT) == set(Layer)
+
+
+@pytest.mark.parametrize(
+    ("layers", "met"),
+    [
+        (set(Layer), ["box", "kernel", "process"]),
+        ({Layer.FILTER, Layer.LANDLOCK}, ["kernel", "process"]),
+        (POOR, ["process"]),
+    ],
+)
+def test_a_floor_is_met_by_what_is_above_it(layers: set[Layer], met: list[str]) -> None:
+    assert [floor for floor in Floor if meets(layers, floor)] == met
+
+
+def test_the_doctor_is_content_where_the_floor_is_met(tmp_path: Path) -> None:
+    create_home(tmp_path)
+    (tmp_path / "sandbox.toml").write_text(f'[worker]\nfloor = "{level(found.available())}"\n')
+    done = CliRunner().invoke(app, ["doctor", "--home", str(tmp_path), "--lang", "en"])
+    assert done.exit_code == 0
+    assert "worker.floor" in done.stdout
+
+
+@pytest.mark.usefixtures("poor")
+def test_the_doctor_says_what_to_install(tmp_path: Path) -> None:
+    create_home(tmp_path)
+    done = CliRunner().invoke(app, ["doctor", "--home", str(tmp_path), "--lang", "en"])
+    assert done.exit_code == 1
+    assert "apt-get install bubblewrap" in done.stdout
+    assert "apt-get install libseccomp2" in done.stdout
+    assert "asked for: box; reached: process" in done.stdout
+    told = json.loads(CliRunner().invoke(app, ["doctor", "--home", str(tmp_path), "--json"]).stdout)
+    assert [f["name"] for f in told["findings"] if f["bad"]] == ["worker.floor"]
+    assert [f["name"] for f in told["findings"] if f["there"]] == ["limits", "landlock"]
+
+
+@pytest.mark.usefixtures("poor")
+def test_nothing_is_served_below_the_floor(tmp_path: Path) -> None:
+    home = create_home(tmp_path)
+    gateway = open_gateway(home)
+    with pytest.raises(Refusal) as refused:
+        server.serve(home, gateway)
+    assert refused.value.code is Code.UNCONFINED
+    gateway.close()
+
+
+@pytest.mark.usefixtures("poor")
+def test_a_lower_floor_is_asked_for_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = create_home(tmp_path)
+    lowered = replace(home, settings=read_settings(b'[worker]\nfloor = "process"\n'))
+    gateway = open_gateway(lowered)
+    assert gateway.confinement() == ("landlock", "limits")
+    gateway.close()
+    monkeypatch.setenv(FLOOR_VARIABLE, "process")
+    assert home.floor == "process"
+    monkeypatch.setenv(FLOOR_VARIABLE, "none")
+    with pytest.raises(Refusal) as refused:
+        assert home.floor
+    assert refused.value.code is Code.DOCUMENT
+    with pytest.raises(Refusal):
+        read_settings(b'[worker]\nfloor = "none"\n')
+
+
+@pytest.mark.usefixtures("poor")
+def test_the_demonstration_warns_and_goes_on(tmp_path: Path) -> None:
+    terminal = Terminal(("en",))
+    terminal.out = Console(record=True, width=200)
+    lowered = confined_as_can_be(create_home(tmp_path), terminal)
+    assert lowered.floor == "process"
+    assert "without these layers here: filter, namespaces, user" in terminal.out.export_text()
+
+
+def test_layers_that_do_not_hold_together_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container in which bubblewrap is installed and may not make namespaces."""
+    monkeypatch.setattr(found, "works", lambda layers: Layer.NAMESPACES not in layers)
+    assert not found.available.__wrapped__() & {Layer.NAMESPACES, Layer.USER}
