@@ -18,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import islice
 from pathlib import Path
 from typing import IO, Final, Protocol
 
@@ -43,8 +42,7 @@ from sandbox_connectors.interface import (
 from sandbox_connectors.statement import every, literal
 
 CHUNK: Final = 1 << 20
-SAMPLE: Final = 200
-"""Lines from which the delimiter is found out."""
+"""Most characters that are held at a time, and from which the delimiter is found out."""
 SUFFIXES: Final = (".csv", ".csv.gz", ".csv.zst", ".csv.zip", ".tsv", ".txt")
 ENCODINGS: Final = ("utf-8-sig", "gb18030")
 RAGGED: Final = ("MISSING COLUMNS", "TOO MANY COLUMNS")
@@ -239,7 +237,7 @@ def _bytes(path: Path) -> Iterator[Readable]:
 def _looked_at(table: str, path: str, stream_: IO[bytes], delimiter: str) -> Text:
     """The delimiter, unless it is named, and the header."""
     with io.TextIOWrapper(stream_, encoding="utf-8-sig", newline="") as lines:
-        head = "".join(islice(lines, SAMPLE))
+        head = lines.read(CHUNK)
     found = delimiter or max(",\t;|", key=lambda d: _fit(head, d))
     if len(found) != 1:
         raise faults.setting("delimiter", "one character", "一个字符")

@@ -6,6 +6,7 @@ Settings: ``path``.  A folder's entries are tables; a folder whose files lie in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -49,7 +50,7 @@ class ParquetFiles:
     def discover(self) -> tuple[Table, ...]:
         """Every table, by the columns of its first file and its partitions."""
         names = the_tables(self._options, self._place, "parquet", (".parquet",))
-        return tuple(_table(name, self._dataset(name)) for name in names)
+        return tuple(table_of(name, self._dataset(name)) for name in names)
 
     def open(
         self,
@@ -61,9 +62,9 @@ class ParquetFiles:
         """The rows, with columns and conditions pushed down to row groups and partitions."""
         conditions = every(where, since)
         found = self._dataset(table)
-        wanted = _table(table, found).only(columns, conditions)
+        wanted = table_of(table, found).only(columns, conditions)
         _alike(table, found)
-        return stream(wanted, _batches(wanted, found, _filter(table, found.schema, conditions)))
+        return stream(wanted, batches(wanted, found, filtered(table, found.schema, conditions)))
 
     def test(self) -> None:
         """See that there is a table."""
@@ -77,6 +78,7 @@ class ParquetFiles:
         files = the_tables(self._options, self._place, "parquet", (".parquet",)).get(table)
         if files is None:
             raise faults.unknown(table)
+        _plain(table, files)
         base = self._place.folder / self._options.text("path") / table
         try:
             return ds.dataset(
@@ -89,7 +91,15 @@ class ParquetFiles:
             raise faults.unreadable(table) from None
 
 
-def _table(name: str, found: ds.Dataset) -> Table:
+def _plain(table: str, files: Sequence[Path]) -> None:
+    """Refuse the files of a Delta or Iceberg table: among them are files whose rows were deleted."""
+    for folder in {parent for file in files for parent in (file.parent, *list(file.parents)[1:4])}:
+        if (folder / "_delta_log").is_dir() or any(folder.glob("metadata/*.metadata.json")):
+            raise faults.unreadable(f"{table}: the files of a Delta or Iceberg table")
+
+
+def table_of(name: str, found: ds.Dataset) -> Table:
+    """A dataset's columns."""
     return Table(name, tuple(Column(f.name, f.type) for f in found.schema))
 
 
@@ -108,7 +118,8 @@ def _alike(table: str, found: ds.Dataset) -> None:
                 raise faults.changed(table)
 
 
-def _filter(table: str, schema: pa.Schema, conditions: Sequence[Condition]) -> pc.Expression | None:
+def filtered(table: str, schema: pa.Schema, conditions: Sequence[Condition]) -> pc.Expression | None:
+    """The conditions on a dataset's columns; a value that is none of the column's type is refused."""
     tests = None
     for condition in conditions:
         try:
@@ -120,7 +131,8 @@ def _filter(table: str, schema: pa.Schema, conditions: Sequence[Condition]) -> p
     return tests
 
 
-def _batches(table: Table, found: ds.Dataset, rows: pc.Expression | None) -> Iterator[pa.RecordBatch]:
+def batches(table: Table, found: ds.Dataset, rows: pc.Expression | None) -> Iterator[pa.RecordBatch]:
+    """The rows of a dataset, a batch and a file ahead at most."""
     try:
         yield from found.scanner(
             columns=[c.name for c in table.columns],

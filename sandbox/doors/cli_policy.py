@@ -214,7 +214,9 @@ def _day(text: str) -> dt.date:
 
 @command(policy, "schema")
 def schema(
-    kind: Annotated[str, typer.Argument(metavar="dataset|grant|source", help="The kind of document. 文件种类")],
+    kind: Annotated[
+        str, typer.Argument(metavar="dataset|grant|source", help="The kind of document. 文件种类")
+    ],
 ) -> None:
     """Print the JSON Schema of a kind of document, for editors.  输出 JSON Schema。"""
     if kind not in RECORDS:

@@ -131,6 +131,15 @@ class DuckDBEngine:
             self._closed = True
             self._drop_spare()
 
+    def spare_is_ready(self) -> bool:
+        """Whether the next worker is there and waits for its first query."""
+        if not self._spare_lock.acquire(blocking=False):
+            return False  # it is being started
+        try:
+            return self._spare is not None and self._spare.alive
+        finally:
+            self._spare_lock.release()
+
     def dismiss_idle(self) -> bool:
         """End one worker that runs nothing, the spare one first; whether there was one."""
         if self._spare_lock.acquire(blocking=False):

@@ -82,6 +82,7 @@ def files(folder: Path) -> Iterator[Case]:
         (parts / f"{i}.csv").write_text(_csv(ROWS[i::3]), encoding=("utf-8", "gb18030", "utf-8-sig")[i])
     yield Case("csv folder", "csv", "visit", {"path": "parts"}, 1)
     yield from _parquet(folder)
+    yield _delta(folder)
     yield _sqlite(folder)
     yield _duckdb(folder)
     _excel(folder / "book.xlsx")
@@ -121,6 +122,19 @@ def _parquet(folder: Path) -> Iterator[Case]:
             rows.filter(pa.compute.equal(rows["城市"], city)).drop_columns(["城市"]), part / "0.parquet"
         )
     yield Case("parquet hive", "parquet", "visit", {"path": "lake"})
+
+
+def _delta(folder: Path) -> Case:
+    """Three versions: something else, the rows with more, and the rows; only the last may be read."""
+    from deltalake import DeltaTable, write_deltalake
+
+    path = folder / "delta" / "visit"
+    write_deltalake(path, pa.table({"old": [1]}))
+    write_deltalake(path, typed(), mode="overwrite", schema_mode="overwrite", partition_by=["城市"])
+    more = typed().slice(0, 10).set_column(0, "who", pa.array(["gone"] * 10))
+    write_deltalake(path, more, mode="append")
+    DeltaTable(path).delete("who = 'gone'")
+    return Case("delta", "delta", "visit", {"path": "delta"})
 
 
 def _sqlite(folder: Path) -> Case:

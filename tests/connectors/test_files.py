@@ -37,7 +37,7 @@ def test_every_kind_of_file_gives_what_was_put_in(tmp_path: Path) -> None:
     for case in sources.files(tmp_path):
         check.ingested(case, tmp_path, report)
     assert report.failed == []
-    assert report.sources == 15
+    assert report.sources == 16
     assert not list(tmp_path.glob("tmp*")), "a spool was left behind"
 
 
@@ -90,6 +90,18 @@ def test_files_of_one_table_must_be_alike(tmp_path: Path) -> None:
     refused_with(Code.SOURCE_CHANGED, at(tmp_path, "parquet", path="p"))
     pq.write_table(pa.table({"b": [1]}), tmp_path / "p" / "t" / "2.parquet")
     refused_with(Code.SOURCE_CHANGED, at(tmp_path, "parquet", path="p"))
+
+
+def test_the_files_of_a_delta_table_are_not_parquet(tmp_path: Path) -> None:
+    """Files that a table has dropped are still there, and hold rows that were deleted."""
+    case = next(c for c in sources.files(tmp_path) if c.kind == "delta")
+    refused_with(Code.SOURCE, at(tmp_path, "parquet", **case.options), "visit", "who")
+    connector = at(tmp_path, "delta", **case.options, version="0")
+    assert connector.open("visit", ["old"]).read_all().num_rows == 1
+    refused_with(Code.SOURCE, at(tmp_path, "delta", **case.options, version="99"), "visit", "who")
+    refused_with(Code.DOCUMENT, at(tmp_path, "delta", **case.options, version="x"), "visit", "who")
+    refused_with(Code.SOURCE_UNKNOWN, at(tmp_path, "delta", **case.options), "nothing")
+    refused_with(Code.SOURCE_UNREACHABLE, at(tmp_path, "delta", path="nothing"))
 
 
 def test_a_batch_of_another_schema_is_refused() -> None:
@@ -194,7 +206,7 @@ def test_secrets_are_read_when_needed_and_never_shown(
 
 
 def test_kinds_and_their_settings(tmp_path: Path) -> None:
-    assert set(names()) >= {"csv", "duckdb", "excel", "mariadb", "parquet", "postgresql", "sqlite"}
+    assert set(names()) >= {"csv", "delta", "duckdb", "excel", "mariadb", "parquet", "postgresql", "sqlite"}
     with pytest.raises(Refusal) as refused:
         kind("nothing")
     assert refused.value.code is Code.SOURCE_UNKNOWN

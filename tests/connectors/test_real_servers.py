@@ -118,7 +118,9 @@ def test_a_locked_table_is_waited_for_and_then_refused(
 
 
 def test_no_server_and_no_table(asked: tuple[Servers, tuple[Case, Case]], tmp_path: Path) -> None:
-    for case, away in zip(asked[1], ({"host": "/nowhere"}, {"socket": "", "host": "127.0.0.1", "port": "1"}), strict=True):
+    for case, away in zip(
+        asked[1], ({"host": "/nowhere"}, {"socket": "", "host": "127.0.0.1", "port": "1"}), strict=True
+    ):
         gone = Case(case.name, case.kind, case.table, {**case.options, **away})
         with gone.connector(tmp_path) as connector, pytest.raises(Refusal) as refused:
             connector.test()

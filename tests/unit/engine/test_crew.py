@@ -52,7 +52,7 @@ def test_a_worker_answers_so_many_queries_and_its_successor_is_there_before(sour
             engine.run(COUNT)
             workers.append(engine._child and engine._child.worker)
             if engine._child is None:  # its life is over; the next one was started half a life ago
-                assert until(lambda: engine._spare is not None and engine._spare.runs == 1)
+                assert until(lambda: engine.spare_is_ready())
         assert len({worker for worker in workers if worker is not None}) == 3
         assert [worker is None for worker in workers] == [False, False, False, True] * 3
 
@@ -60,7 +60,7 @@ def test_a_worker_answers_so_many_queries_and_its_successor_is_there_before(sour
 def test_a_warm_successor_answers_at_once(sources: Sources) -> None:
     with DuckDBEngine(sources, queries=1) as engine:
         engine.run(COUNT)
-        assert until(lambda: engine._spare is not None and engine._spare.runs == 1)
+        assert until(lambda: engine.spare_is_ready())
         spare = engine._spare
         assert engine._ready() is spare
         assert engine._child is spare
@@ -164,7 +164,7 @@ def test_killed_workers_cost_one_run_each(sources: Sources, tmp_path: Path) -> N
     before = children(), descriptors()
     with DuckDBEngine(sources, spill=tmp_path) as engine:
         for _ in range(4):
-            threading.Timer(0.1, lambda: engine._child and engine._child.kill()).start()
+            threading.Timer(0.1, engine.cancel).start()
             _refused(engine, "SELECT sleep_ms(60000)")
             assert engine.run(COUNT).to_pylist() == [{"n": 3}]
         assert len(list(tmp_path.iterdir())) <= 2
