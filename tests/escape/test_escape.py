@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +18,7 @@ from sandbox.engine.box import Box
 from sandbox.engine.found import available
 from sandbox.engine.layers import Floor, Layer, level
 from tests.escape.intruder import Target
-from tests.escape.run import PROBES, escapes, floors, surroundings, twin_box, worker_box
+from tests.escape.run import HERE, PROBES, escapes, floors, surroundings, twin_box, worker_box
 
 ROOT = os.geteuid() == 0
 
@@ -143,3 +146,41 @@ def test_the_floor_of_some_layers() -> None:
     assert level({Layer.FILTER}) is Floor.PROCESS
     assert level({Layer.FILTER, Layer.LANDLOCK}) is Floor.KERNEL
     assert level({Layer.FILTER, Layer.NAMESPACES}) is Floor.BOX
+
+
+GATEWAY = """
+import sys, threading, time
+sys.path.append({root!r})
+from sandbox.engine.box import Box
+from sandbox.engine.layers import Layer
+from sandbox.engine.process import Child
+made = []
+starting = threading.Thread(target=lambda: made.append(Child("deaf", Box(frozenset(map(Layer, {layers!r})), code=({here!r},)))))
+starting.start()
+starting.join()  # a child is not its starter's: that thread is gone, and the child must stay
+time.sleep(0.3)
+print(made[0].worker, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("floor", floors())
+def test_a_worker_that_does_not_listen_ends_with_its_gateway(floor: str) -> None:
+    script = GATEWAY.format(root=boxes.ROOT, layers=[str(layer) for layer in floors()[floor]], here=HERE)
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as gateway:
+        assert gateway.stdout is not None
+        worker = int(gateway.stdout.readline())
+        assert not _gone(worker)
+        gateway.kill()
+    end = time.monotonic() + 10
+    while not _gone(worker) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert _gone(worker)
+
+
+def _gone(pid: int) -> bool:
+    """No such process, or a zombie that waits for a foreign init."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True

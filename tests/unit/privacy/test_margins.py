@@ -91,6 +91,7 @@ R = "(SELECT g, COUNT(*) AS n, AVG(fee) AS v FROM visit GROUP BY g) AS r"
 
 @pytest.mark.parametrize(("text", "stated"), [
     (f"SELECT g, n FROM {R} ORDER BY n, g", True),
+    (f"SELECT g, n FROM {R} ORDER BY n DESC OFFSET 1", True),
     (f"SELECT SUM(n) FROM {R}", True),
     (f"SELECT MIN(n) FROM {R}", True),
     (f"SELECT AVG(n), MAX(n) FROM (SELECT g, n FROM {R} UNION ALL SELECT g, n FROM {R}) AS t", True),
