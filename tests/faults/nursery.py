@@ -8,6 +8,7 @@ wrapped from outside, in this process alone; the product knows nothing of it.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import select
@@ -130,9 +131,8 @@ def arm(step: str, after: int) -> None:
     """Wrap a step's function: the process kills itself at its ``after``-th passing."""
     place, side = STEPS[step]
     module, _, path = place.partition(":")
-    __import__(module)
     *owners, name = path.split(".")
-    owner: Any = sys.modules[module]
+    owner: Any = importlib.import_module(module)
     for each in owners:
         owner = getattr(owner, each)
     whole: Callable[..., Any] = getattr(owner, name)
@@ -172,9 +172,8 @@ def _serve(told: dict[str, Any]) -> None:
 
 def main() -> None:
     """Fork a server a line."""
-    import sandbox.demo
-    import sandbox.doors.cli  # noqa: F401  imported once, for all that are forked
-
+    for name in ("sandbox.doors.cli", "sandbox.doors.server", "sandbox.gateway"):
+        importlib.import_module(name)  # once, for all that are forked
     os.environ.pop("LD_PRELOAD", None)  # what is loaded stays; workers do without
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here waits for the dead
     for line in sys.stdin:

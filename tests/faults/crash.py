@@ -1,0 +1,216 @@
+"""The crash campaign: ``python tests/faults/crash.py [ROUNDS] [--store sqlite|postgresql]``.
+
+Several people ask a real ``sandbox serve`` without pause, and ask again by the same idempotency key whenever
+the line breaks.  The server and its workers are killed (SIGKILL) at every named step of its work, then at
+random instants, ROUNDS times in all, started again each time over what lies on the disk, and looked at by an
+auditor (``books.py``) while people go on asking.  The last line is one JSON object; anything but kills is 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+sys.path.append(str(Path(__file__).parents[2]))
+
+import httpx
+from rich.progress import Progress
+
+from sandbox.home import Home
+from tests.faults.books import Books
+from tests.faults.house import Clients, Question, make_home, token
+from tests.faults.nursery import STEPS, Nursery, Serving, free_port
+from tests.support.postgres import running
+
+ROUNDS: Final = 120
+CLIENTS: Final = 4
+WHOLE: Final = 25
+"""Rounds between two verifications of the whole log."""
+PATIENCE_S: Final = 20.0
+
+
+class Campaign:
+    """One home, its clients, its auditor and its server, which dies again and again."""
+
+    def __init__(self, folder: Path, store: str, nursery: Nursery, seed: int) -> None:
+        self.home: Home = make_home(folder / "home", store)
+        self.kills = 0
+        self.unreached: list[str] = []
+        self.starts = 0
+        self._dice = random.Random(seed)
+        self._nursery = nursery
+        self._port = free_port()
+        self.names = [f"client-{n}" for n in range(CLIENTS)]
+        self.clients = Clients(self._port, [token(self.home, name) for name in self.names])
+        self._bureau = token(self.home, "bureau", "bureau")
+        self.books = Books(self.home, self.names, folder / "auditor")
+        self._seen = 0
+        self._serving: Serving | None = None
+
+    def run(self, steps: Iterator[str]) -> Iterator[int]:
+        """Crash at each step, "" being a random instant; yields the kills so far."""
+        self._start()
+        self.clients.start()
+        try:
+            for number, step in enumerate(steps, 1):
+                self._crash(step)
+                self._audit()
+                if number % WHOLE == 0:
+                    self.books.whole()
+                yield self.kills
+        finally:
+            self.clients.stop()
+        self._end()
+
+    def close(self) -> None:
+        """End everything."""
+        if self._serving is not None:
+            self._serving.kill()
+            self._serving.close()
+        self.books.close()
+
+    def _start(self, step: str = "") -> None:
+        """A server that answers; one that was told to die before that is started again."""
+        after = self._dice.randint(1, 3) if step and not _at_start(step) else 1
+        self._serving = self._nursery.start(self.home.path, self._port, step, after)
+        if self._serving.ready():
+            self.starts += 1
+            return
+        if not step:
+            raise RuntimeError("the service does not start again")
+        self.kills += 1
+        self._serving.close()
+        self._start()
+
+    def _crash(self, step: str) -> None:
+        """Die by one's own hand at a step, or by ours at a random instant."""
+        assert self._serving is not None
+        if not step:
+            time.sleep(self._dice.uniform(0, 0.6))
+            self._kill()
+            self._start()
+            return
+        self._kill()
+        kills = self.kills
+        self._start(step)
+        if self.kills > kills:
+            return
+        if self._serving.dead(PATIENCE_S):
+            self.kills += 1
+            self._serving.close()
+        else:
+            self.unreached.append(step)
+            self._kill()
+        self._start()
+
+    def _kill(self) -> None:
+        assert self._serving is not None
+        self._serving.kill()
+        self._serving.close()
+        self.kills += 1
+
+    def _audit(self) -> None:
+        received = self.clients.received[self._seen :]
+        self._seen += len(received)
+        self.books.check(received)
+        if received:
+            one = self._dice.choice(received)
+            self.books.same(one, self.clients.again(one))
+
+    def _end(self) -> None:
+        """With everybody gone: the rest, the whole log, what is shown, and what start-ups said."""
+        self._audit()
+        self.books.whole()
+        headers = {"authorization": f"Bearer {self._bureau}"}
+        found = httpx.get(f"http://127.0.0.1:{self._port}/v1/budget", headers=headers, timeout=60)
+        self.books.shown(found.json()["balances"])
+        for client, question in self.clients.cut_off:
+            self.books.cut_off(f"{self.names[client]}/{request_of(question, self.names[client])}")
+        if len(self.books.starts()) < self.starts:
+            self.books.found.unlogged.append("a start without its entry")
+
+
+def _at_start(step: str) -> bool:
+    return step in ("store opened", "log opened", "start entered")
+
+
+def request_of(question: Question, name: str) -> str:
+    """The id of a request, which follows from who asks what under which key."""
+    import datetime as dt
+
+    from sandbox.doors.asking import read_body
+    from sandbox.model import Person
+    from tests.faults.house import TO
+
+    asked = read_body(json.dumps(question.body).encode())
+    return asked.request(Person(name, "operator", TO), dt.datetime.now(dt.UTC)).id
+
+
+def steps(rounds: int) -> Iterator[str]:
+    """Every named step, then random instants."""
+    named = list(STEPS)
+    yield from (named + [""] * rounds)[:rounds]
+
+
+@contextlib.contextmanager
+def stores(wanted: list[str]) -> Iterator[dict[str, str]]:
+    """A place for a store of each kind."""
+    with contextlib.ExitStack() as stack:
+        places = {}
+        for kind in wanted:
+            place = "store.db" if kind == "sqlite" else stack.enter_context(running()).database()
+            places[kind] = place
+        yield places
+
+
+def main() -> None:
+    """Both stores, half of the rounds each; fails where anything was found."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("rounds", nargs="?", type=int, default=ROUNDS)
+    parser.add_argument("--store", choices=("sqlite", "postgresql"))
+    parser.add_argument("--seed", type=int, default=random.randrange(2**32))
+    told = parser.parse_args()
+    wanted = [told.store] if told.store else ["sqlite", "postgresql"]
+    rounds = -(-told.rounds // len(wanted))
+    totals = {"kills": 0, "lost": 0, "overspent": 0, "unlogged": 0, "unverifiable": 0}
+    print(f"seed {told.seed}")
+    nursery, bad = Nursery(), False
+    with stores(wanted) as places, contextlib.closing(nursery), Progress() as bar:
+        for kind, place in places.items():
+            task = bar.add_task(kind, total=rounds)
+            with tempfile.TemporaryDirectory(prefix="crash-") as folder:
+                campaign = Campaign(Path(folder), place, nursery, told.seed)
+                with contextlib.closing(campaign):
+                    for _ in campaign.run(steps(rounds)):
+                        bar.advance(task)
+                bad |= _tell(kind, campaign)
+                for name, count in {"kills": campaign.kills, **campaign.books.found.counts()}.items():
+                    totals[name] += count
+    print(json.dumps(totals))
+    if bad or any(count for name, count in totals.items() if name != "kills"):
+        sys.exit(1)
+
+
+def _tell(kind: str, campaign: Campaign) -> bool:
+    """Say what happened; whether anything is wrong that is not counted."""
+    clients, found = campaign.clients, campaign.books.found
+    print(f"{kind}: {len(clients.received)} answers, {clients.retries} lost connections, ", end="")
+    print(f"{len(clients.cut_off)} requests cut off for good, {campaign.kills} kills")
+    for name in found.counts():
+        for words in getattr(found, name)[:10]:
+            print(f"  {name}: {words}")
+    for words in [*clients.strange[:10], *(f"not reached: {step}" for step in campaign.unreached)]:
+        print(f"  {words}")
+    return bool(clients.strange or campaign.unreached)
+
+
+if __name__ == "__main__":
+    main()
