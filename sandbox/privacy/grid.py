@@ -26,6 +26,8 @@ MOST_SINGLE = 256
 """A range of at most so many steps has a cell for each."""
 CELLS = 64
 FEWEST_CELLS = 8
+ONE_VALUE = 10**9
+"""A range narrower than its largest value by so much is taken for one value: its cells could not be told apart."""
 DECADES = 10**5
 """The scale is linear up to this part of the largest value."""
 
@@ -132,6 +134,8 @@ def grid(known: Facts, subject: str, cells: int) -> Grid:
         return Grid(low, high, step, max(int((high - low) / step), 0) + 1, True)
     if step is not None and (low / step).denominator != 1:
         step = None  # values do not lie on steps from the lower end
+    if high - low <= max(abs(low), abs(high)) / ONE_VALUE:
+        return Grid(low, low, Fraction(1), 1, True)
     return Grid(low, high, step, cells, False)
 
 

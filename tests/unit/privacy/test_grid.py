@@ -86,6 +86,22 @@ def test_values_off_the_steps_are_taken_as_reals() -> None:
     assert grid(shifted, "median", 8).step is None
 
 
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        (0, 0),
+        (Fraction(1, 3), Fraction(1, 3)),
+        (7, Fraction(7) + Fraction(1, 10**12)),
+        (-(10**15), -(10**15)),
+    ],
+)
+def test_a_range_of_one_value_is_one_cell(low: Fraction, high: Fraction) -> None:
+    cut = grid(Facts(Kind.DOUBLE, True, Range(Fraction(low), Fraction(high)), None), "median", 64)
+    assert (cut.single, cut.cells) == (True, 1)
+    assert [evaluate(cut.cell(Col(0)), [v]) for v in (float(low), 1e300, -1e300)] == [0, 0, 0]
+    assert cut.nearest(np.array([float(low)])) == pytest.approx([float(low)])
+
+
 def test_no_grid_without_a_range_or_a_number() -> None:
     for known, code in ((Facts(Kind.DOUBLE), Code.NO_BOUND), (Facts(Kind.DATE), Code.TYPE),
                         (facts(0, 10**16, None), Code.NO_BOUND)):  # fmt: skip
