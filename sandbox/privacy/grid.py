@@ -27,7 +27,7 @@ MOST_SINGLE = 256
 CELLS = 64
 FEWEST_CELLS = 8
 ONE_VALUE = 10**9
-"""A range narrower than its largest value by so much is taken for one value: cells could not be told apart."""
+"""A range narrower than its largest value by so much is one value: its cells could not be told apart."""
 DECADES = 10**5
 """The scale is linear up to this part of the largest value."""
 
