@@ -57,9 +57,9 @@ class Books:
         self.found = Faults()
         self._home = home
         self._names = list(names)
-        self._database = Database(home.store)
-        self._audit = AuditLog(self._database)
-        log = TransparencyLog(self._database, self._audit, home.log)
+        self.database = Database(home.store)
+        self._audit = AuditLog(self.database)
+        log = TransparencyLog(self.database, self._audit, home.log)
         self._log = log
         self._verifier = Verifier(folder, log.keys.signer().public.text)
         self._held = 0
@@ -70,7 +70,7 @@ class Books:
 
     def close(self) -> None:
         """End the connection."""
-        self._database.close()
+        self.database.close()
 
     def check(self, received: Iterable[Received]) -> None:
         """What clients got since the last time, the growth of the log, and the ledger."""
@@ -91,7 +91,7 @@ class Books:
 
     def shown(self, balances: list[dict[str, object]]) -> None:
         """With nobody at work: what the bureau is shown as unfinished is what crashes cut off."""
-        ledger = Ledger(self._database)
+        ledger = Ledger(self.database)
         cut: Counter[str] = Counter()
         for orphan in ledger.orphans():
             cut.update({charge.account: charge.amount for charge in orphan.charges})
@@ -101,7 +101,7 @@ class Books:
 
     def cut_off(self, request: str) -> None:
         """A request that was told it is unfinished stands in the ledger as spent."""
-        standing = Ledger(self._database).reservation(request)
+        standing = Ledger(self.database).reservation(request)
         if standing is None or standing.state is not State.TOUCHED:
             self.found.lost.append(f"cut off, without a charge: {request}")
 
@@ -115,13 +115,13 @@ class Books:
 
     def requests(self, kind: str) -> set[str]:
         """The requests that have an entry of this kind."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             found = connection.execute(select(audit.c.request).where(audit.c.kind == kind))
             return {row.request for row in found}
 
     def starts(self) -> list[dict[str, object]]:
         """What start-ups said, oldest first."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             rows = connection.execute(
                 select(audit.c.seq).where(audit.c.kind == "start").order_by(audit.c.seq)
             ).all()
@@ -130,13 +130,13 @@ class Books:
 
     def _logged(self, answer: Received) -> None:
         request = str(answer.body["request"])
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             kinds = connection.execute(select(audit.c.kind).where(audit.c.request == request)).all()
         missing = {"intent", "outcome"} - {row.kind for row in kinds}
         self.found.unlogged += [f"{request}: no {kind}" for kind in sorted(missing)]
         name = f"{self._names[answer.client]}/{request}"
         if answer.cost:
-            standing = Ledger(self._database).reservation(name)
+            standing = Ledger(self.database).reservation(name)
             if standing is None or standing.state is not State.COMMITTED:
                 self.found.lost.append(f"an answer without its charge: {name}")
 
@@ -162,7 +162,7 @@ class Books:
             ]
 
     def _ledger(self) -> None:
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             accounts = connection.execute(_HELD).all()
             there = {row.request for row in connection.execute(select(reservations.c.request))}
         self.found.lost += [f"a reservation is gone: {name}" for name in sorted(self._reserved - there)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime as dt
 import json
 import random
 import sys
@@ -24,9 +25,11 @@ sys.path.append(str(Path(__file__).parents[2]))
 import httpx
 from rich.progress import Progress
 
+from sandbox.doors.asking import read_body
 from sandbox.home import Home
+from sandbox.model import Person
 from tests.faults.books import Books
-from tests.faults.house import Clients, Question, make_home, token
+from tests.faults.house import TO, Clients, Question, make_home, token
 from tests.faults.nursery import STEPS, Nursery, Serving, free_port
 from tests.support.postgres import running
 
@@ -35,6 +38,7 @@ CLIENTS: Final = 4
 WHOLE: Final = 25
 """Rounds between two verifications of the whole log."""
 PATIENCE_S: Final = 20.0
+AT_START: Final = frozenset({"store opened", "log opened", "start entered"})
 
 
 class Campaign:
@@ -55,13 +59,14 @@ class Campaign:
         self._seen = 0
         self._serving: Serving | None = None
 
-    def run(self, steps: Iterator[str]) -> Iterator[int]:
+    def run(self, steps: list[str]) -> Iterator[int]:
         """Crash at each step, "" being a random instant; yields the kills so far."""
-        self._start()
+        self._start(steps[0])
         self.clients.start()
         try:
-            for number, step in enumerate(steps, 1):
-                self._crash(step)
+            for number, (step, following) in enumerate(zip(steps, [*steps[1:], ""], strict=True), 1):
+                self._die(step)
+                self._start(following)
                 self._audit()
                 if number % WHOLE == 0:
                     self.books.whole()
@@ -77,42 +82,22 @@ class Campaign:
             self._serving.close()
         self.books.close()
 
-    def _start(self, step: str = "") -> None:
-        """A server that answers; one that was told to die before that is started again."""
-        after = self._dice.randint(1, 3) if step and not _at_start(step) else 1
+    def _start(self, step: str) -> None:
+        """A server that is to die at this step; only one that is told to may die before it answers."""
+        after = 1 if step in AT_START else self._dice.randint(1, 3)
         self._serving = self._nursery.start(self.home.path, self._port, step, after)
         if self._serving.ready():
             self.starts += 1
-            return
-        if not step:
+        elif not step:
             raise RuntimeError("the service does not start again")
-        self.kills += 1
-        self._serving.close()
-        self._start()
 
-    def _crash(self, step: str) -> None:
-        """Die by one's own hand at a step, or by ours at a random instant."""
+    def _die(self, step: str) -> None:
+        """By one's own hand at a step, or by ours at a random instant."""
         assert self._serving is not None
-        if not step:
-            time.sleep(self._dice.uniform(0, 0.6))
-            self._kill()
-            self._start()
-            return
-        self._kill()
-        kills = self.kills
-        self._start(step)
-        if self.kills > kills:
-            return
-        if self._serving.dead(PATIENCE_S):
-            self.kills += 1
-            self._serving.close()
-        else:
+        if step and not self._serving.dead(PATIENCE_S):
             self.unreached.append(step)
-            self._kill()
-        self._start()
-
-    def _kill(self) -> None:
-        assert self._serving is not None
+        elif not step:
+            time.sleep(self._dice.uniform(0, 0.6))
         self._serving.kill()
         self._serving.close()
         self.kills += 1
@@ -121,15 +106,16 @@ class Campaign:
         received = self.clients.received[self._seen :]
         self._seen += len(received)
         self.books.check(received)
-        if received:
-            one = self._dice.choice(received)
-            self.books.same(one, self.clients.again(one))
+        repeated, self.clients.repeated = self.clients.repeated, []
+        for before, after in repeated:
+            self.books.same(before, after)
 
     def _end(self) -> None:
         """With everybody gone: the rest, the whole log, what is shown, and what start-ups said."""
         self._audit()
         self.books.whole()
         headers = {"authorization": f"Bearer {self._bureau}"}
+        assert self.clients.received and self.clients.retries, "nothing was asked"
         found = httpx.get(f"http://127.0.0.1:{self._port}/v1/budget", headers=headers, timeout=60)
         self.books.shown(found.json()["balances"])
         for client, question in self.clients.cut_off:
@@ -138,26 +124,15 @@ class Campaign:
             self.books.found.unlogged.append("a start without its entry")
 
 
-def _at_start(step: str) -> bool:
-    return step in ("store opened", "log opened", "start entered")
-
-
 def request_of(question: Question, name: str) -> str:
     """The id of a request, which follows from who asks what under which key."""
-    import datetime as dt
-
-    from sandbox.doors.asking import read_body
-    from sandbox.model import Person
-    from tests.faults.house import TO
-
     asked = read_body(json.dumps(question.body).encode())
     return asked.request(Person(name, "operator", TO), dt.datetime.now(dt.UTC)).id
 
 
-def steps(rounds: int) -> Iterator[str]:
+def steps(rounds: int) -> list[str]:
     """Every named step, then random instants."""
-    named = list(STEPS)
-    yield from (named + [""] * rounds)[:rounds]
+    return ([*STEPS] + [""] * rounds)[:rounds]
 
 
 @contextlib.contextmanager

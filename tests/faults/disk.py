@@ -14,7 +14,7 @@ ERRORS: Final = {"disk full": errno.ENOSPC, "disk error": errno.EIO, "read-only"
 
 
 class _Control(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_int32) for name in ("left", "error", "sticky", "done")]  # noqa: RUF012 ctypes' own form
+    _fields_ = tuple((name, ctypes.c_int32) for name in ("left", "error", "sticky", "done"))
 
 
 class Disk:
@@ -45,6 +45,12 @@ class Disk:
         waiting = self._control.left > 1 or (self._control.left == 1 and not self._control.sticky)
         self._control.left = 0
         return waiting
+
+    def close(self) -> None:
+        """Give the shared memory back."""
+        del self._control
+        self._memory.close()
+        self._file.close()
 
     @property
     def calls(self) -> int:

@@ -57,6 +57,7 @@ class Sweep:
         self._nursery.close()
         self._http.close()
         self.books.close()
+        self.disk.close()
 
     def calls(self) -> int:
         """How many calls a question makes, its first and costliest kind."""
@@ -116,7 +117,10 @@ def faults(most: int) -> Iterator[tuple[int, str, bool, str]]:
 
 def main() -> None:
     """The whole sweep; fails where anything was found."""
-    with tempfile.TemporaryDirectory(prefix="sweep-") as folder, contextlib.closing(Sweep(Path(folder))) as sweep:
+    with (
+        tempfile.TemporaryDirectory(prefix="sweep-") as folder,
+        contextlib.closing(Sweep(Path(folder))) as sweep,
+    ):
         most = int(sys.argv[1]) if len(sys.argv) > 1 else sweep.calls()
         print(f"{most} calls a question")
         for at, error, sticky, grant in track(list(faults(most))):
