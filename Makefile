@@ -3,6 +3,8 @@
 #   make demo [ONCE=1]       ingest both demo data sets, tell the story, serve (ONCE=1: end instead)
 #   make test                lint, types, layers, every test, coverage gate
 #   make race                64 clients, two gateways, one budget: on SQLite and on PostgreSQL
+#   make crash [ROUNDS=400] [STORE=sqlite|postgresql]   kill -9 at every step and at random, under load
+#   make faults              every write of a question fails once: full, broken, read-only disk
 #   make bench-store         the ledger and the log beside plain durable inserts
 #   make bench [ONLY=name]   costs against plain DuckDB
 #   make tpch [SCALE=1]      TPC-H's 22 queries under differential privacy: errors, ratios, refusals
@@ -35,7 +37,7 @@ JOBS ?= 2
 N ?= 20000
 SCALE ?= 1
 
-.PHONY: demo test connectors detectors mariadb race escape postgresql bubblewrap bench-store bench tpch peers corpus watched bench-log laws fuzz-queries audit-epsilon lint format lock install clean
+.PHONY: demo test connectors detectors mariadb race crash faults escape postgresql bubblewrap bench-store bench tpch peers corpus watched bench-log laws fuzz-queries audit-epsilon lint format lock install clean
 .DELETE_ON_ERROR:
 
 demo: $(READY) bubblewrap
@@ -72,6 +74,12 @@ escape: $(READY) bubblewrap
 
 race: $(READY) postgresql
 	$(BIN)/python tests/faults/race.py
+
+crash: $(READY) postgresql bubblewrap
+	$(BIN)/python tests/faults/crash.py $(ROUNDS) $(if $(STORE),--store $(STORE))
+
+faults: $(READY) bubblewrap
+	$(BIN)/python tests/faults/sweep.py
 
 connectors: $(READY) postgresql mariadb
 	$(BIN)/python -m tests.connectors.check

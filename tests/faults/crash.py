@@ -33,7 +33,7 @@ from tests.faults.house import TO, Clients, Question, make_home, token
 from tests.faults.nursery import STEPS, Nursery, Serving, free_port
 from tests.support.postgres import running
 
-ROUNDS: Final = 120
+ROUNDS: Final = 400
 CLIENTS: Final = 4
 WHOLE: Final = 25
 """Rounds between two verifications of the whole log."""
@@ -97,10 +97,18 @@ class Campaign:
         if step and not self._serving.dead(PATIENCE_S):
             self.unreached.append(step)
         elif not step:
-            time.sleep(self._dice.uniform(0, 0.6))
+            self._live()
         self._serving.kill()
         self._serving.close()
         self.kills += 1
+
+    def _live(self) -> None:
+        """For a random while: half of the times from the start on, half of them from the first answer on."""
+        before, deadline = len(self.clients.received), time.monotonic() + PATIENCE_S
+        if self._dice.random() < 0.5:
+            while len(self.clients.received) == before and time.monotonic() < deadline:
+                time.sleep(0.005)
+        time.sleep(self._dice.uniform(0, 0.6))
 
     def _audit(self) -> None:
         received = self.clients.received[self._seen :]

@@ -8,6 +8,7 @@ wrapped from outside, in this process alone; the product knows nothing of it.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import os
@@ -24,6 +25,8 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
 START_S: Final = 60.0
+_DIE_WITH_PARENT: Final = 1
+"""``PR_SET_PDEATHSIG`` of Linux."""
 
 STEPS: Final = {
     "store opened": ("sandbox.store.database:Database.__init__", "after"),
@@ -56,8 +59,10 @@ class Nursery:
     def __init__(self, environment: dict[str, str] | None = None) -> None:
         found = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
         program = [sys.executable, str(Path(__file__))]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self._process = subprocess.Popen(program, env=found, text=True, start_new_session=True, **pipes)
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            program, env=found, text=True, start_new_session=True, stdin=pipe, stdout=pipe
+        )
 
     def start(self, home: Path, port: int, step: str = "", after: int = 1) -> Serving:
         """A server over ``home``, which kills itself at the ``after``-th passing of ``step``."""
@@ -159,6 +164,7 @@ def _serve(told: dict[str, Any]) -> None:
     from sandbox.doors.cli import main
 
     os.setsid()
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)  # an interrupted campaign leaves nobody behind
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     log = os.open(told["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -47,6 +47,16 @@ class Keys:
         except OSError:
             raise refuse(Code.LOG_KEY, "it cannot be written") from None
 
+    def adopt(self, origin: str) -> None:
+        """Sign with the only key of this name that was saved and is not active.
+
+        Its owner died before it could, or is another process that is about to.  Of several, the log cannot
+        tell which was in use.
+        """
+        named = [key for key in self._saved() if key.name == origin]
+        if len(named) == 1 and not self.present:
+            self.activate(named[0])
+
     def signer(self) -> Signer:
         """The key that signs now.  Costs one look at a file's time unless it changed."""
         file = self._folder / CURRENT
@@ -65,9 +75,11 @@ class Keys:
     def public(self) -> tuple[PublicKey, ...]:
         """Every key that ever signed, the current one first."""
         current = self.signer().public
+        return (current, *(key for key in self._saved() if key != current))
+
+    def _saved(self) -> list[PublicKey]:
         try:
             texts = [file.read_text(encoding="utf-8") for file in sorted(self._folder.glob("*.vkey"))]
-            known = [PublicKey.parse(text.strip()) for text in texts]
+            return [PublicKey.parse(text.strip()) for text in texts]
         except (OSError, NoteError, UnicodeDecodeError):
             raise refuse(Code.LOG_KEY, "a public key is damaged") from None
-        return (current, *(key for key in known if key != current))

@@ -67,10 +67,12 @@ def begin(database: Database, folder: Path, origin: str = "", hash: Hash = SHA25
         if present:
             raise damaged("there is a key and no log")
         signer = Signer.make(origin or f"data-sandbox/{secrets.token_hex(8)}")
+        keys.save(signer)  # before the log has its name: whoever dies in between leaves a key to adopt
         known = identity.begin(database, Identity(signer.public.name, hash))
         if known.origin == signer.public.name:
-            keys.save(signer)
             keys.activate(signer.public)
+    if not keys.present:
+        keys.adopt(known.origin)
     keys.signer()
     return known
 

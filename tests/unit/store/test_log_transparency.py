@@ -17,6 +17,7 @@ from sandbox.store.log import checkpoint, identity, merkle, transparency
 from sandbox.store.log.checkpoint import Checkpoint
 from sandbox.store.log.hashing import SHA256, SM3, Hash
 from sandbox.store.log.identity import Identity
+from sandbox.store.log.keys import Keys
 from sandbox.store.log.note import Signer
 from sandbox.store.log.transparency import TransparencyLog
 from tests.support.logs import BUREAU, NOW, House
@@ -293,6 +294,25 @@ def test_a_log_without_its_key_or_a_key_without_its_log(house: House, tmp_path: 
         "there is a key and no log",
     )
     fresh.close()
+
+
+def test_who_dies_between_name_and_key_leaves_a_key_to_adopt(tmp_path: Path) -> None:
+    database, keys = Database(tmp_path / "store.db"), Keys(tmp_path / "log" / "keys")
+    signer = Signer.make("example.com/log")
+    keys.save(signer)
+    identity.begin(database, Identity("example.com/log", SHA256))
+    assert transparency.begin(database, tmp_path / "log").origin == "example.com/log"
+    assert keys.signer() == signer
+    database.close()
+
+
+def test_of_two_keys_none_is_adopted(tmp_path: Path) -> None:
+    database, keys = Database(tmp_path / "store.db"), Keys(tmp_path / "log" / "keys")
+    for _ in range(2):
+        keys.save(Signer.make("example.com/log"))
+    identity.begin(database, Identity("example.com/log", SHA256))
+    assert refused(lambda: transparency.begin(database, tmp_path / "log")) == (Code.LOG_KEY, "it is not here")
+    database.close()
 
 
 def test_two_who_begin_a_log_at_once_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
