@@ -37,13 +37,13 @@ JOBS ?= 2
 N ?= 20000
 SCALE ?= 1
 
-.PHONY: demo test connectors detectors mariadb race crash faults escape postgresql bubblewrap bench-store bench tpch peers corpus watched bench-log laws fuzz-queries audit-epsilon lint format lock install clean
+.PHONY: demo test connectors detectors mariadb race crash faults escape postgresql bubblewrap compiler bench-store bench tpch peers corpus watched bench-log laws fuzz-queries audit-epsilon lint format lock install clean
 .DELETE_ON_ERROR:
 
 demo: $(READY) bubblewrap
 	$(BIN)/sandbox demo $(if $(ONCE),--once)
 
-test: lint postgresql bubblewrap mariadb
+test: lint postgresql bubblewrap mariadb compiler
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term-missing:skip-covered
 
 bench: $(READY)
@@ -78,7 +78,7 @@ race: $(READY) postgresql
 crash: $(READY) postgresql bubblewrap
 	$(BIN)/python tests/faults/crash.py $(ROUNDS) $(if $(STORE),--store $(STORE))
 
-faults: $(READY) bubblewrap
+faults: $(READY) bubblewrap compiler
 	$(BIN)/python tests/faults/sweep.py
 
 connectors: $(READY) postgresql mariadb
@@ -121,6 +121,13 @@ bubblewrap:
 		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && \
 		  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends bubblewrap; } || \
 		echo "bubblewrap is missing: query workers are confined by what is left (sandbox doctor)" >&2
+
+# A disk that fails when told to is a few lines of C (tests/faults/shim.c).
+compiler:
+	@command -v gcc >/dev/null || \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && \
+		  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends gcc libc6-dev; } || \
+		{ echo "a C compiler is needed for the tests: install gcc" >&2; exit 1; }
 
 mariadb:
 	@ls /usr/sbin/mariadbd >/dev/null 2>&1 || command -v mariadbd >/dev/null || \
