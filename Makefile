@@ -3,7 +3,7 @@
 #   make demo [ONCE=1]       ingest both demo data sets, tell the story, serve (ONCE=1: end instead)
 #   make test                lint, types, layers, every test, coverage gate
 #   make race                64 clients, two gateways, one budget: on SQLite and on PostgreSQL
-#   make crash [ROUNDS=400] [STORE=sqlite|postgresql]   kill -9 at every step and at random, under load
+#   make crash [ROUNDS=200] [STORE=sqlite|postgresql]   kill -9 at every step and at random, under load
 #   make faults              every write of a question fails once: full, broken, read-only disk
 #   make bench-store         the ledger and the log beside plain durable inserts
 #   make bench [ONLY=name]   costs against plain DuckDB

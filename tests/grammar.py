@@ -262,6 +262,8 @@ def either(kind: str) -> list[Rule]:
     ]
 
 
+REALS = tuple("cbrt degrees radians sin cos tan asin acos atan sinh cosh tanh".split())
+
 RULES: dict[str, list[Rule]] = {
     "int": [
         *either("int"),
@@ -269,7 +271,10 @@ RULES: dict[str, list[Rule]] = {
         lambda g, s: f"({s['int']()} {g.pick(('//', '%'))} 3)",
         lambda g, s: f"length({s['text']()})",
         lambda g, s: f"{g.pick(('year', 'month', 'dayofweek', 'week'))}({s['date']()})",
-        lambda g, s: f"date_diff('day', {s['date']()}, {s['time']()})",
+        lambda g, s: f"date_diff('{g.pick(('day', 'month', 'year', 'hour'))}', {s['date']()}, {s['time']()})",
+        lambda g, s: f"{g.pick(('isoyear', 'yearweek', 'decade', 'century'))}({s['date']()})",
+        lambda g, s: f"{g.pick(('ascii', 'unicode', 'strlen', 'bit_length'))}({s['text']()})",
+        lambda g, s: f"bit_count(CAST({s['bool']()} AS INTEGER))",
         lambda g, s: f"CAST({s['real']()} AS INTEGER)",
     ],
     "real": [
@@ -286,17 +291,23 @@ RULES: dict[str, list[Rule]] = {
         lambda g, s: f"substr({s['text']()}, 1, 2)",
         lambda g, s: f"CAST({s['int']()} AS VARCHAR)",
         lambda g, s: f"strftime({s['time']()}, '%Y-%m')",
+        lambda g, s: f"{g.pick(('lpad', 'rpad'))}({s['text']()}, {g.pick((1, 4))}, 'ab')",
+        lambda g, s: f"split_part({s['text']()}, 'a', {g.pick((1, 2))})",
+        lambda g, s: f"concat_ws('-', {s['text']()}, {s['text']()})",
+        lambda g, s: f"translate({s['text']()}, 'ab', 'x')",
     ],
     "date": [
         *either("date"),
         lambda g, s: f"CAST({s['time']()} AS DATE)",
         lambda g, s: f"last_day({s['date']()})",
+        lambda g, s: f"make_date(year({s['date']()}), month({s['date']()}), 30)",
     ],
     "time": [
         *either("time"),
         lambda g, s: f"date_trunc('{g.pick(('day', 'week', 'month', 'year'))}', {s['date']()})",
         lambda g, s: f"({s['time']()} {g.pick(('+', '-'))} INTERVAL 3 {g.pick(('DAY', 'MONTH', 'HOUR'))})",
         lambda g, s: f"CAST({s['date']()} AS TIMESTAMP)",
+        lambda g, s: f"time_bucket(INTERVAL 10 {g.pick(('DAY', 'MONTH', 'HOUR'))}, {s['time']()})",
     ],
     "bool": [
         compare,
@@ -307,5 +318,8 @@ RULES: dict[str, list[Rule]] = {
         lambda g, s: f"({s['text']()} {g.pick(('LIKE', 'ILIKE'))} '%a_')",
         lambda g, s: f"({s['int']()} {g.pick(('', 'NOT '))}IN (0, 3, 50))",
         lambda g, s: f"({s['real']()} BETWEEN 0 AND {s['real']()})",
+        lambda g, s: f"({g.pick(REALS)}({s['real']()}) > 0.3)",
+        lambda g, s: f"(atan2({s['real']()}, {s['real']()}) > 0.3)",
+        lambda g, s: f"{g.pick(('isnan', 'isinf', 'isfinite'))}({s['real']()})",
     ],
 }

@@ -106,6 +106,7 @@ SPELLINGS = frozenset(
         "to_months",
     }
     | {"to_years", "to_hours", "to_minutes", "to_seconds", "to_weeks", "to_quarters", "decade", "century"}
+    | {"date_add", "ord", "pi", "time_bucket", "weekday"}
     | {"datesub", "date_sub", "strlen", "constant_or_null", "error_if_not_one_row"}
 )
 AGGREGATES = frozenset(

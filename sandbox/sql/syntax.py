@@ -108,6 +108,7 @@ OPERATORS: dict[type[exp.Expr], str] = {
     exp.StartsWith: "starts_with",
     exp.EndsWith: "ends_with",
     exp.Contains: "contains",
+    exp.Atan2: "atan2",
 }
 """Nodes with ``this`` and ``expression`` that are one call of ours."""
 
@@ -137,7 +138,33 @@ UNARY: dict[type[exp.Expr], str] = {
     exp.Minute: "minute",
     exp.Second: "second",
     exp.LastDay: "last_day",
+    exp.WeekOfYear: "week",
+    exp.TimeToUnix: "epoch",
+    exp.Cbrt: "cbrt",
+    exp.Degrees: "degrees",
+    exp.Radians: "radians",
+    exp.Sin: "sin",
+    exp.Cos: "cos",
+    exp.Tan: "tan",
+    exp.Asin: "asin",
+    exp.Acos: "acos",
+    exp.Atan: "atan",
+    exp.Sinh: "sinh",
+    exp.Cosh: "cosh",
+    exp.Tanh: "tanh",
+    exp.IsNan: "isnan",
+    exp.IsInf: "isinf",
+    exp.Ascii: "ascii",
+    exp.Unicode: "unicode",
+    exp.BitLength: "bit_length",
 }
+
+SEVERAL: dict[type[exp.Expr], tuple[str, tuple[str, ...]]] = {
+    exp.SplitPart: ("split_part", ("this", "delimiter", "part_index")),
+    exp.Translate: ("translate", ("this", "from_", "to")),
+    exp.DateFromParts: ("make_date", ("year", "month", "day")),
+}
+"""Nodes with several named arguments that are one call of ours."""
 
 AGGREGATES: dict[type[exp.Expr], str] = {
     exp.Sum: "sum",
@@ -201,6 +228,12 @@ ALLOWED: dict[type[exp.Expr], frozenset[str]] = {
     **dict.fromkeys(OPERATORS, _TWO | {"safe"}),
     **dict.fromkeys((exp.Like, exp.ILike), _TWO | {"negate"}),
     **dict.fromkeys(UNARY, _THIS),
+    **{node: frozenset(keys) for node, (_, keys) in SEVERAL.items()},
+    exp.Pi: frozenset(),
+    exp.Pad: frozenset({"this", "expression", "fill_pattern", "is_left"}),
+    exp.ConcatWs: frozenset({"expressions", "safe", "coalesce"}),
+    exp.DateAdd: _TWO,
+    exp.DateBin: _TWO,
     **dict.fromkeys(AGGREGATES, _THIS),
     **dict.fromkeys((*PAIRED, *QUANTILES, exp.WithinGroup), _TWO),
     exp.Quantile: frozenset({"this", "quantile"}),

@@ -33,7 +33,7 @@ from tests.faults.house import TO, Clients, Question, make_home, token
 from tests.faults.nursery import STEPS, Nursery, Serving, free_port
 from tests.support.postgres import running
 
-ROUNDS: Final = 400
+ROUNDS: Final = 200
 CLIENTS: Final = 4
 WHOLE: Final = 25
 """Rounds between two verifications of the whole log."""

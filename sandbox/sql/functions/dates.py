@@ -20,6 +20,18 @@ from sandbox.sql.functions.registry import TIMES, Function, Rule, Value, any_nul
 from sandbox.sql.functions.texts import constant_integer
 
 UNITS = ("second", "minute", "hour", "day", "week", "month", "quarter", "year")
+LENGTHS = {
+    "second": Fraction(1, 86_400),
+    "minute": Fraction(1, 1440),
+    "hour": Fraction(1, 24),
+    "day": Fraction(1),
+    "month": Fraction(28),
+    "quarter": Fraction(90),
+    "year": Fraction(365),
+}
+"""The days that a unit takes at least."""
+COUNTED = tuple(LENGTHS)
+"""Units whose boundaries ``date_diff`` counts."""
 MOST_DAYS = 4000
 LAST_DAY = dt.date.max.toordinal()
 FIRST_MOMENT = "TIMESTAMP '0001-01-01 00:00:00'"
@@ -90,6 +102,10 @@ PARTS: dict[str, tuple[Callable[[dt.datetime], int], int, int]] = {
     "dayofyear": (lambda d: d.timetuple().tm_yday, 1, 366),
     "dayofweek": (lambda d: d.isoweekday() % 7, 0, 6),
     "isodow": (lambda d: d.isoweekday(), 1, 7),
+    "isoyear": (lambda d: d.isocalendar()[0], -290_000, 294_000),
+    "yearweek": (lambda d: 100 * d.isocalendar()[0] + d.isocalendar()[1], -29_000_000, 29_400_000),
+    "decade": (lambda d: d.year // 10, -29_000, 29_400),
+    "century": (lambda d: (d.year + 99) // 100, -2_900, 2_940),
     "hour": (lambda d: d.hour, 0, 23),
     "minute": (lambda d: d.minute, 0, 59),
     "second": (lambda d: d.second, 0, 59),
@@ -179,17 +195,41 @@ def _add_render(unit: str) -> Callable[[list[str], tuple[Facts, ...], Facts], st
 def _diff_rule(facts: tuple[Facts, ...]) -> Facts:
     unit = _unit_of(facts[0], "date_diff")
     checked("date_diff", {1: TIMES, 2: TIMES}, lambda f: f[0])(facts)
-    if unit != "day":
-        raise refuse(Code.ARGUMENT, f"date_diff('{unit}')", "use 'day'", "请使用 'day'")
+    if unit not in COUNTED:
+        hint = f"use one of {', '.join(COUNTED)}"
+        raise refuse(Code.ARGUMENT, f"date_diff('{unit}')", hint, f"请使用 {'、'.join(COUNTED)} 之一")
     a, b = facts[1].range, facts[2].range
     spread = UNBOUNDED
     if a.lo is not None and a.hi is not None and b.lo is not None and b.hi is not None:
-        spread = Range(b.lo - a.hi - 1, b.hi - a.lo + 1)
+        spread = _counts(unit, b.lo - a.hi - 1, b.hi - a.lo + 1)
     return Facts(Kind.INTEGER, any_null(facts), spread, Fraction(1))
 
 
+def _counts(unit: str, low: Fraction, high: Fraction) -> Range:
+    """How many boundaries of the unit lie between moments that are so many days apart."""
+    if unit == "day":
+        return Range(low, high)
+    shortest = LENGTHS[unit]
+    return Range(min(low, Fraction(0)) / shortest - 1, max(high, Fraction(0)) / shortest + 1)
+
+
 def _diff(unit: str, a: dt.date, b: dt.date) -> int:
-    return moment(b).toordinal() - moment(a).toordinal()
+    return _number(unit, moment(b)) - _number(unit, moment(a))
+
+
+def _number(unit: str, at: dt.datetime) -> int:
+    """The number of the unit that holds the moment, counted from some beginning."""
+    seconds = 86_400 * at.toordinal() + 3600 * at.hour + 60 * at.minute + at.second
+    months = 12 * at.year + at.month - 1
+    return {
+        "second": seconds,
+        "minute": seconds // 60,
+        "hour": seconds // 3600,
+        "day": seconds // 86_400,
+        "month": months,
+        "quarter": months // 3,
+        "year": at.year,
+    }[unit]
 
 
 def _format_rule(facts: tuple[Facts, ...]) -> Facts:

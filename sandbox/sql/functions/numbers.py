@@ -202,7 +202,7 @@ def _nearest(value: float) -> float:
     return math.copysign(whole + (abs(value) - whole >= 0.5), value)
 
 
-def _monotone(
+def monotone(
     name: str, fn: Callable[[float], float], lowest: Fraction | None, *, strictly: bool = False
 ) -> Function:
     """A monotone real function; refused where its argument could leave the function's domain."""
@@ -414,10 +414,10 @@ FUNCTIONS = (
         family="number",
         example="sign(fee - 10)",
     ),
-    _monotone("sqrt", math.sqrt, Fraction(0)),
-    _monotone("ln", math.log, Fraction(0), strictly=True),
-    _monotone("log10", math.log10, Fraction(0), strictly=True),
-    _monotone("exp", math.exp, None),
+    monotone("sqrt", math.sqrt, Fraction(0)),
+    monotone("ln", math.log, Fraction(0), strictly=True),
+    monotone("log10", math.log10, Fraction(0), strictly=True),
+    monotone("exp", math.exp, None),
     Function(
         "power",
         2,

@@ -15,12 +15,13 @@ from sandbox.sql.facts import evaluate, facts_of
 from sandbox.sql.functions import FUNCTIONS
 from sandbox.sql.resolve import literals
 from sandbox.sql.resolve.columns import Columns
-from sandbox.sql.syntax import ANY_AGGREGATE, OPERATORS, RANKS, UNARY
+from sandbox.sql.syntax import ANY_AGGREGATE, OPERATORS, RANKS, SEVERAL, UNARY
 
 PARTS = {
     "YEAR": "year", "QUARTER": "quarter", "MONTH": "month", "WEEK": "week", "DAY": "day", "DOY": "dayofyear",
     "DOW": "dayofweek", "DAYOFWEEK": "dayofweek", "ISODOW": "isodow",
     "HOUR": "hour", "MINUTE": "minute", "SECOND": "second",
+    "ISOYEAR": "isoyear", "YEARWEEK": "yearweek", "DECADE": "decade", "CENTURY": "century",
     "YEARS": "year", "MONTHS": "month", "DAYOFYEAR": "dayofyear",
 }  # fmt: skip
 INSTEAD = {
@@ -33,6 +34,9 @@ ANONYMOUS = {
     "prefix": "starts_with",
     "suffix": "ends_with",
     "mod": "mod",
+    "ord": "unicode",
+    "weekday": "dayofweek",
+    **{n: n for n in ("strlen", "isfinite", "bit_count", "isoyear", "yearweek", "decade", "century")},
 }
 
 
@@ -91,7 +95,7 @@ class Reader:
                 return self._not(self.read(node.this))
             case exp.Neg():
                 return self._negative(self.read(node.this))
-            case exp.Add() | exp.Sub() if isinstance(node.expression, exp.Interval):
+            case exp.Add() | exp.Sub() | exp.DateAdd() if isinstance(node.expression, exp.Interval):
                 return self._shift(node)
             case _:
                 return self._function(node)
@@ -134,7 +138,20 @@ class Reader:
         return self._named(node)
 
     def _named(self, node: exp.Expr) -> Expr:
+        if type(node) in SEVERAL:
+            known, keys = SEVERAL[type(node)]
+            return self._call(known, *(self.read(node.args[k]) for k in keys if node.args.get(k) is not None))
         match node:
+            case exp.Pi():
+                return Literal(math.pi, Kind.DOUBLE)
+            case exp.Pad():
+                padding = (node.this, node.expression, node.args.get("fill_pattern"))
+                side = "lpad" if node.args.get("is_left") else "rpad"
+                return self._call(side, *(self.read(p) for p in padding if p is not None))
+            case exp.ConcatWs():
+                return self._call("concat_ws", *(self.read(a) for a in node.expressions))
+            case exp.DateBin() if isinstance(node.this, exp.Interval):
+                return self._bucket(node)
             case exp.Coalesce() | exp.Greatest() | exp.Least():
                 return self._call(node.key, *(self.read(a) for a in (node.this, *node.expressions)))
             case exp.Round():
@@ -206,9 +223,11 @@ class Reader:
     def _logarithm(self, node: exp.Log) -> Expr:
         if node.expression is None:
             return self._call("log10", self.read(node.this))
-        if self.read(node.this) != Literal(10, Kind.INTEGER):
-            raise refuse(Code.FUNCTION, "LOG(base, x)")
-        return self._call("log10", self.read(node.expression))
+        base = self.read(node.this)
+        name = {2: "log2", 10: "log10"}.get(base.value) if isinstance(base, Literal) else None
+        if name is None:
+            raise refuse(Code.FUNCTION, "LOG(base, x)", "the base is 2 or 10", "底数须为 2 或 10")
+        return self._call(name, self.read(node.expression))
 
     def _operator(self, name: str, left: Expr, right: Expr) -> Expr:
         if name in ("eq", "ne", "lt", "le", "gt", "ge"):
@@ -310,6 +329,14 @@ class Reader:
         result = Case(tuple(whens), NULL if default is None else self.read(default))
         facts_of(result, self.facts())
         return result
+
+    def _bucket(self, node: exp.DateBin) -> Expr:
+        """``time_bucket(INTERVAL 7 DAY, x)``."""
+        shift, amount = literals.interval(node.this)
+        months = shift == "add_months"
+        width = amount * 86_400 if shift == "add_days" else amount
+        name = "bucket_months" if months else "bucket_seconds"
+        return self._call(name, self.read(node.expression), Literal(width, Kind.INTEGER))
 
     def _spelled(self, part: str, names: dict[int, str], node: exp.Expr) -> Expr:
         """``monthname`` and ``dayname``: the English name of a part of a date."""

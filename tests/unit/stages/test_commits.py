@@ -113,7 +113,12 @@ def test_a_use_is_counted_on_disk_before_the_cube_is_read(home: Home, gateway: G
     seen: list[Any] = []
 
     def look(run: int) -> None:
-        seen.append((on_disk(home, "SELECT kind FROM audit WHERE kind <> 'policy'"), on_disk(home, "SELECT used FROM uses")))
+        seen.append(
+            (
+                on_disk(home, "SELECT kind FROM audit WHERE kind <> 'policy'"),
+                on_disk(home, "SELECT used FROM uses"),
+            )
+        )
 
     answered(pipeline.query(request("G-EXACT", COUNTED), watched(context_of(gateway, "G-EXACT"), look)))
     assert seen == [([("intent",)], [(1,), (1,)])]
