@@ -48,7 +48,7 @@ def test_the_asker_cancels(gateway: Gateway) -> None:
         assert gateway.cancel(replace(PERSON, name="another")) == 0
         assert not asked.done()
         assert gateway.cancel(PERSON) == 1
-        assert codes(asked.result(2)) == ["CANCELLED"]
+        assert codes(asked.result(10)) == ["CANCELLED"]
     assert [b.spent > 0 for b in gateway.budget(PERSON)] == [True]
     kinds = [(e.kind, e.codes) for e in gateway.log(BUREAU, LogFilter()).entries]
     assert ("cancel", ()) in kinds and ("refusal", ("DS-704",)) in kinds
@@ -62,7 +62,7 @@ def test_the_asker_cancels(gateway: Gateway) -> None:
 def test_a_freeze_stops_what_runs(gateway: Gateway, scope: Scope, target: str) -> None:
     with held(gateway, "G-DP") as asked:
         gateway.freeze(BUREAU, scope, target, "test")
-        assert codes(asked.result(2)) == ["FROZEN"]
+        assert codes(asked.result(10)) == ["FROZEN"]
 
 
 def test_a_freeze_of_something_else_stops_nothing(gateway: Gateway) -> None:
@@ -78,7 +78,7 @@ def test_another_process_freezes(gateway: Gateway) -> None:
     with held(gateway, "G-DP") as asked:
         gateway.store.freezes.freeze(Scope.GRANT, "G-DP", "test", "bureau", request("", "").time)
         gateway.watch()
-        assert codes(asked.result(2)) == ["FROZEN"]
+        assert codes(asked.result(10)) == ["FROZEN"]
 
 
 class Freezing:
