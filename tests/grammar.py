@@ -262,7 +262,7 @@ def either(kind: str) -> list[Rule]:
     ]
 
 
-REALS = tuple("cbrt degrees radians sin cos tan asin acos atan sinh cosh tanh".split())
+REALS = ("cbrt", "degrees", "radians", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh")
 
 RULES: dict[str, list[Rule]] = {
     "int": [

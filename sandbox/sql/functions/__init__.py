@@ -4,7 +4,5 @@ from sandbox.sql.functions import dates, logic, numbers, periods, pieces, reals,
 from sandbox.sql.functions.registry import Function
 
 FUNCTIONS: dict[str, Function] = {
-    f.name: f
-    for group in (logic, numbers, reals, texts, pieces, dates, periods)
-    for f in group.FUNCTIONS
+    f.name: f for group in (logic, numbers, reals, texts, pieces, dates, periods) for f in group.FUNCTIONS
 }

@@ -28,6 +28,7 @@ INSTEAD = {
     "histogram": ("COUNT(*) with GROUP BY floor(x / 10)", "请用 COUNT(*) 与 GROUP BY floor(x / 10)"),
 }
 """What to write for a function that is not on the list."""
+LOGARITHMS = {2: "log2", 10: "log10"}
 ANONYMOUS = {
     "date_part": "date_part",
     "datepart": "date_part",
@@ -224,7 +225,7 @@ class Reader:
         if node.expression is None:
             return self._call("log10", self.read(node.this))
         base = self.read(node.this)
-        name = {2: "log2", 10: "log10"}.get(base.value) if isinstance(base, Literal) else None
+        name = next((n for b, n in LOGARITHMS.items() if base == Literal(b, Kind.INTEGER)), None)
         if name is None:
             raise refuse(Code.FUNCTION, "LOG(base, x)", "the base is 2 or 10", "底数须为 2 或 10")
         return self._call(name, self.read(node.expression))
