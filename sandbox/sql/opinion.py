@@ -106,6 +106,8 @@ SPELLINGS = frozenset(
         "to_months",
     }
     | {"to_years", "to_hours", "to_minutes", "to_seconds", "to_weeks", "to_quarters", "decade", "century"}
+    # What the engine's macro split_part stands for.
+    | {"array_extract", "string_split"}
     | {"date_add", "ord", "pi", "time_bucket", "weekday"}
     | {"datesub", "date_sub", "strlen", "constant_or_null", "error_if_not_one_row"}
 )

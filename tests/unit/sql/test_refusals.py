@@ -150,12 +150,12 @@ ARGUMENT            SELECT date_trunc('century', founded) AS x FROM towns
 ARGUMENT            SELECT date_trunc(town, founded) AS x FROM towns
 ARGUMENT            SELECT date_trunc(upper('day'), founded) AS x FROM towns
 ARGUMENT            SELECT replace(town, 'a') AS x FROM towns
-ARGUMENT            SELECT date_diff('month', founded, founded) AS x FROM towns
+ARGUMENT            SELECT date_diff('week', founded, founded) AS x FROM towns
 ARGUMENT            SELECT strftime(founded, '%c') AS x FROM towns
 ARGUMENT            SELECT strftime(founded, town) AS x FROM towns
 ARGUMENT            SELECT founded + INTERVAL 999999 DAY AS x FROM towns
 ARGUMENT            SELECT concat(town, town, town, town, town, town, town, town, town) AS x FROM towns
-FUNCTION            SELECT log(2, people) AS x FROM towns
+FUNCTION            SELECT log(3, people) AS x FROM towns
 FUNCTION            SELECT date_part(town, founded) AS x FROM towns
 FUNCTION            SELECT sha256(town) AS x FROM towns
 CONSTRUCT           SELECT people IN (area) AS x FROM towns
