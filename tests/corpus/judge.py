@@ -36,9 +36,9 @@ class Verdict(StrEnum):
 
 ORDER = tuple(Verdict)
 OF_ROWS = re.compile(
-    r"\b(min|max|median|quantile\w*|percentile_\w+|corr|covar_\w+|regr_\w+)\s*\(", re.IGNORECASE
+    r"\b(min|max|median|quantile\w*|percentile_\w+|corr|covar_\w+|regr_\w+|sin|cos|tan)\s*\(", re.IGNORECASE
 )
-"""Aggregates that show or solve for values of single rows where they are exact."""
+"""What shows or solves for values of single rows where sums are exact."""
 LIMIT = "DS-702"
 """The refusal of a query that ran past its worker's limits."""
 

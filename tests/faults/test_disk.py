@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import itertools
 import json
 import os
 import random
@@ -270,8 +271,9 @@ def test_tiles_and_heads_are_made_again_and_the_start_says_so(house: Served, tmp
         books.check(received)
         books.whole()
         said = [start["repaired"] for start in books.starts() if start["repaired"]]
-    # Who opens the log and who serves it both say so.
-    assert said == ["tiles"] * 4 + ["checkpoint"] * 2
+    # Who opens the log and who serves it both say so; a stopped service may leave tiles to make as well.
+    assert [what for what, _ in itertools.groupby(said)] == ["tiles", "checkpoint"]
+    assert said.count("tiles") >= 4 and said.count("checkpoint") == 2
     assert books.found.counts() == SOUND
 
 

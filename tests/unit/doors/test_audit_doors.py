@@ -80,7 +80,8 @@ def test_what_does_not_verify_is_a_code(home: Path, tmp_path: Path) -> None:
     assert run("audit", "prove").exit_code == 2
     assert run("audit", "checkpoint", "--output", str(tmp_path / "no" / "file")).exit_code == 18
     assert run("init", "--origin", "a b", "--home", str(tmp_path / "other")).exit_code == 2
-    (home / "log" / "keys" / "current").unlink()
+    for key in (home / "log" / "keys").glob("*.key"):
+        key.unlink()
     found = run("audit", "checkpoint", "--lang", "en")
     assert found.exit_code == 19 and "DS-905" in found.stderr
 
