@@ -1,7 +1,8 @@
 """The store as one SQLite file: how it is opened, and how its troubles are named.
 
 Invariants: WAL with ``synchronous=FULL``, so a commit that returned is on disk; a writing transaction takes
-the file's write lock at its first statement (``BEGIN IMMEDIATE``); the file is private to its owner (0600).
+the file's write lock at its first statement (``BEGIN IMMEDIATE``); no connection is read-only for good; the file
+is private to its owner (0600).
 """
 
 from __future__ import annotations
@@ -60,8 +61,30 @@ def engine(path: Path, patience: float) -> Engine:
 def _on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     assert isinstance(connection, sqlite3.Connection)
     connection.isolation_level = None  # transactions are begun by _on_begin, never by the driver's guess
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        _demand_writable(connection)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _demand_writable(connection: sqlite3.Connection) -> None:
+    """Raise SQLite's error where the connection cannot write.
+
+    Files that cannot be opened to be written, SQLite opens to be read, without a word; such a connection would
+    refuse every write for as long as it is pooled, long after the disk is well again.
+    """
+    (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        if word(error) != "locked":  # who finds another at work got past the question
+            raise
+    connection.execute(f"PRAGMA busy_timeout = {int(patience)}")
 
 
 def _on_begin(connection: Connection) -> None:

@@ -137,6 +137,37 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
+@pytest.fixture
+def read_only(small_disk: Path, tmp_path: Path) -> Iterator[Path]:
+    """The small disk once more, at another place, where nobody may write."""
+    place = tmp_path / "read-only"
+    place.mkdir()
+    subprocess.run(["mount", "--bind", str(small_disk), str(place)], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", str(place)], check=True)
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_connection_opened_on_a_read_only_disk_is_not_kept(
+    small_disk: Path, read_only: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    place.symlink_to(small_disk)
+    database = Database(place / "store.db")
+    with contextlib.closing(sqlite3.connect(small_disk / "store.db")) as other:
+        other.execute("SELECT * FROM audit").fetchall()  # so that the write-ahead log stays there
+        database.close()  # so that the file is opened anew
+        place.unlink()
+        place.symlink_to(read_only)
+        with pytest.raises(Refusal, match="not writable"), database.read() as connection:
+            connection.exec_driver_sql("SELECT * FROM audit").fetchall()
+        place.unlink()
+        place.symlink_to(small_disk)
+        with database.write() as connection:
+            connection.exec_driver_sql("CREATE TABLE after (x INTEGER)")
+    database.close()
+
+
 def test_a_real_disk_that_is_full_and_then_is_not(small_disk: Path, nursery: Nursery, tmp_path: Path) -> None:
     house = served(small_disk / "home", nursery)
     with contextlib.closing(Books(house.home, ["ann"], tmp_path / "auditor")) as books:
