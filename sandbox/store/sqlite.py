@@ -1,8 +1,8 @@
 """The store as one SQLite file: how it is opened, and how its troubles are named.
 
 Invariants: WAL with ``synchronous=FULL``, so a commit that returned is on disk; a writing transaction takes
-the file's write lock at its first statement (``BEGIN IMMEDIATE``); no connection is read-only for good; the file
-is private to its owner (0600).
+the file's write lock at its first statement (``BEGIN IMMEDIATE``); no connection is read-only for good; the
+file is private to its owner (0600).
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def _on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
 def _demand_writable(connection: sqlite3.Connection) -> None:
     """Raise SQLite's error where the connection cannot write.
 
-    Files that cannot be opened to be written, SQLite opens to be read, without a word; such a connection would
-    refuse every write for as long as it is pooled, long after the disk is well again.
+    Files that cannot be opened to be written, SQLite opens to be read, without a word; such a connection
+    would refuse every write for as long as it is pooled, long after the disk is well again.
     """
     (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
     connection.execute("PRAGMA busy_timeout = 0")
