@@ -18,6 +18,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from sandbox.errors import Code, refuse
+from sandbox.sql.bounded import Bounded
 from sandbox.sql.syntax import check_syntax
 
 # sqlglot logs texts that it cannot read; a query's text belongs in the audit log only.
@@ -125,7 +126,7 @@ def _statement(text: str) -> exp.Query:
             raise refuse(Code.TEXT_NESTING, f"{len(tokens)} > {MOST_TOKENS}")
         _tokens_apart(tokens)
         _whole_intervals(tokens)
-        trees = [t for t in DUCKDB.parser().parse(tokens, text) if t is not None]
+        trees = [t for t in Bounded(dialect=DUCKDB).parse(tokens, text) if t is not None]
     except (SqlglotError, RecursionError, ValueError, AttributeError, IndexError, KeyError, TypeError):
         raise refuse(Code.SYNTAX, "the statement does not parse") from None
     if len(trees) != 1:

@@ -40,7 +40,7 @@ def _factored(node: exp.Or) -> list[exp.Expr]:
     rests = [[part for part in branch if part not in common] for branch in branches]
     if not all(rests):
         return common  # one alternative asks for no more: the others are part of it
-    return [*common, exp.or_(*(exp.and_(*rest) for rest in rests))]
+    return [*common, exp.or_(*(exp.and_(*rest, copy=False) for rest in rests), copy=False)]
 
 
 def _alternatives(node: exp.Expr) -> list[exp.Expr]:
