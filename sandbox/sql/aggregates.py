@@ -85,9 +85,11 @@ def agg_facts(agg: Agg, inputs: Sequence[Facts], rows: int | None, *, private: b
         return _number(agg.name, known, rows)
     if agg.name in ("bool_and", "bool_or") and known.kind is not Kind.BOOLEAN:
         raise mistyped((known,), agg.name, "give it a condition", "参数须为条件")
-    if agg.name == "string_agg" and known.kind is not Kind.STRING:
-        raise mistyped((known,), agg.name, "give it text", "参数须为文本")
-    return Facts(known.kind, True, known.range, known.scale)
+    if agg.name == "string_agg":
+        if known.kind is not Kind.STRING:
+            raise mistyped((known,), agg.name, "give it text", "参数须为文本")
+        return Facts(known.kind, True)
+    return Facts(known.kind, True, known.range, known.scale, known.domain)  # one of the values
 
 
 def _pair(agg: Agg, known: Facts, inputs: Sequence[Facts], rows: int | None, *, private: bool) -> Facts:
@@ -144,4 +146,4 @@ def win_facts(win: Win, inputs: Sequence[Facts], *, private: bool) -> Facts:
         if private:
             _need_bounds(win.name, known)
         return Facts(Kind.DOUBLE, True, known.range if win.name == "avg" else UNBOUNDED)
-    return Facts(known.kind, True, known.range, known.scale)
+    return Facts(known.kind, True, known.range, known.scale, known.domain)

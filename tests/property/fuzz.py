@@ -148,8 +148,11 @@ class Releases:
     def text(self) -> str:
         return Questions(self.random).query()
 
+    def plan(self, text: str) -> Plan:
+        return planned(text, guard_of(self.random))
+
     def ask(self, text: str) -> None:
-        made = planned(text, guard_of(self.random))
+        made = self.plan(text)
         released: dict[int, list[Row]] = {}
         public: dict[str, pa.Table] = {}
         for priced in made.priced:

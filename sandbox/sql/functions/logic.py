@@ -188,7 +188,8 @@ def _nullif_rule(facts: tuple[Facts, ...]) -> Facts:
 def _extreme(name: str, pick: Callable[..., Value]) -> Function:
     def rule(facts: tuple[Facts, ...]) -> Facts:
         known = _same(facts)
-        spread = _extreme_range(name, facts) if known.kind.numeric else UNBOUNDED
+        ordered = known.kind.numeric or known.kind.temporal
+        spread = _extreme_range(name, facts) if ordered else UNBOUNDED
         return Facts(known.kind, all(f.nullable for f in facts), spread, known.scale)
 
     def evaluate(*values: Value) -> Value:
