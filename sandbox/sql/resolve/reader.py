@@ -13,6 +13,7 @@ from sandbox.errors import Code, Refusal, refuse
 from sandbox.sql.expressions import NULL, TRUE, Call, Case, Cast, Expr, Facts, Literal
 from sandbox.sql.facts import evaluate, facts_of
 from sandbox.sql.functions import FUNCTIONS
+from sandbox.sql.functions.logic import held
 from sandbox.sql.resolve import literals
 from sandbox.sql.resolve.columns import Columns
 from sandbox.sql.syntax import ANY_AGGREGATE, OPERATORS, RANKS, SEVERAL, UNARY
@@ -259,8 +260,8 @@ class Reader:
         exact = literals.exact(call)
         if exact is not None:
             return exact
-        value = evaluate(call, ())
         kind = facts_of(call, ()).kind
+        value = held(evaluate(call, ()), kind)
         endless = isinstance(value, float) and not math.isfinite(value)
         return call if value is None or endless else Literal(value, kind)
 

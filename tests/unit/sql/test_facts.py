@@ -7,11 +7,13 @@ import math
 from fractions import Fraction
 from typing import Any
 
+import duckdb
 import pytest
 
 from sandbox.catalogue import Catalogue, Kind, Range, Table, Unit
 from sandbox.errors import Code, Refusal
 from sandbox.sql.build import clamp_values, map_agg_value
+from sandbox.sql.compile import compile_relation
 from sandbox.sql.expressions import NULL, Agg, Call, Case, Cast, Col, Facts, Literal
 from sandbox.sql.facts import evaluate, facts_of
 from sandbox.sql.functions import FUNCTIONS
@@ -20,6 +22,7 @@ from sandbox.sql.functions.numbers import total
 from sandbox.sql.parse import parse
 from sandbox.sql.relation import Field
 from sandbox.sql.resolve.query import resolve
+from tests.oracle import Oracle
 from tests.spec.house import CATALOGUE, PERSONS, column, read
 
 D = dt.date
@@ -158,7 +161,7 @@ def test_what_is_always_null_has_the_empty_domain(text: str) -> None:
         ("date_trunc('hour', TIMESTAMP '2025-01-02 03:04')", dt.datetime(2025, 1, 2, 3)),
         ("date_trunc('day', DATE '2025-01-02')", dt.datetime(2025, 1, 2)),
         ("TIMESTAMP '2025-01-02' = DATE '2025-01-02'", True),
-        ("coalesce(NULL, DATE '2025-01-02', TIMESTAMP '2025-01-02')", D(2025, 1, 2)),
+        ("coalesce(NULL, DATE '2025-01-02', TIMESTAMP '2025-01-02')", dt.datetime(2025, 1, 2)),
         ("NULL IN (1, 2)", None),
         ("3 IN (1, NULL)", None),
         ("1 IN (1, NULL)", True),
@@ -243,3 +246,12 @@ def test_a_wrong_number_of_arguments_is_refused() -> None:
         facts_of(Call("upper", (Col(0), Col(0))), (Facts(Kind.STRING),))
     assert caught.value.code is Code.ARGUMENT
     assert read("SELECT 1 AS x").fields[0].facts.domain == (1,)
+
+
+def test_a_constant_among_wider_ones_is_as_wide() -> None:
+    for text in ("greatest(1.5, CAST(2.25 AS INTEGER))", "least(100.5, 1 % 3)", "coalesce(NULL, 2, 1.5)"):
+        relation = resolve(parse(f"SELECT {text} AS x"), CATALOGUE)
+        ((value,),) = Oracle({}).run(relation)
+        assert isinstance(value, float)
+        with duckdb.connect() as connection:
+            assert isinstance(connection.execute(compile_relation(relation)).fetchall()[0][0], float)
