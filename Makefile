@@ -1,6 +1,8 @@
 # Everything starts from python3 (3.11 or later) and make alone; each target sets up what it needs.
 #
 #   make demo [ONCE=1]       ingest both demo data sets, tell the story, serve (ONCE=1: end instead)
+#   make assets              the console's scripts, from npm packages (without them its pages work too)
+#   make browser [LANGS=zh,en]   the console's journeys in a real browser; screenshots to docs/screens
 #   make test                lint, types, layers, every test, coverage gate
 #   make race                64 clients, two gateways, one budget: on SQLite and on PostgreSQL
 #   make crash [ROUNDS=200] [STORE=sqlite|postgresql]   kill -9 at every step and at random, under load
@@ -9,6 +11,7 @@
 #   make bench [ONLY=name]   costs against plain DuckDB
 #   make tpch [SCALE=1]      TPC-H's 22 queries under differential privacy: errors, ratios, refusals
 #   make corpus FILE=x.jsonl score a file of cases against the gateway over HTTP
+#   make noninterference     the attack corpus against two homes, with and without the canary rows
 #   make watched             what the monitor makes of the attack and the legitimate corpus
 #   make bench-log [N=10000000]  pages of the query log, per filter, at N entries
 #   make peers [ARGS=...]    other systems beside ours: error, time, memory
@@ -37,14 +40,40 @@ JOBS ?= 2
 N ?= 20000
 SCALE ?= 1
 
-.PHONY: demo test connectors detectors mariadb race crash faults escape postgresql bubblewrap compiler bench-store bench tpch peers corpus watched bench-log laws fuzz-queries audit-epsilon lint format lock install clean
+.PHONY: assets browser chromium demo test connectors detectors mariadb race crash faults escape postgresql bubblewrap compiler bench-store bench tpch peers corpus noninterference watched bench-log laws fuzz-queries audit-epsilon lint format lock install clean
 .DELETE_ON_ERROR:
 
-demo: $(READY) bubblewrap
+demo: $(READY) bubblewrap assets-if-possible
 	$(BIN)/sandbox demo $(if $(ONCE),--once)
 
-test: lint postgresql bubblewrap mariadb compiler
+test: lint postgresql bubblewrap mariadb compiler chromium assets-if-possible
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term-missing:skip-covered
+
+ASSETS := sandbox/console/assets
+BUNDLE := sandbox/console/static/built/console.js
+
+assets: $(BUNDLE)
+
+# Node comes with the environment.  Packages are what the lock names, by hash.
+$(BUNDLE): $(READY) $(wildcard $(ASSETS)/*.js $(ASSETS)/*.json)
+	cd $(ASSETS) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --no-progress --loglevel=error
+	cd $(ASSETS) && PATH="$(CURDIR)/$(BIN):$$PATH" npm run build --silent -- --log-level=warning
+	@touch $@
+
+.PHONY: assets-if-possible
+assets-if-possible: $(READY)
+	@$(MAKE) --no-print-directory assets || \
+		echo "the console's scripts could not be built: its pages work without them (make assets)" >&2
+
+browser: $(READY) bubblewrap chromium assets
+	$(BIN)/python -m tests.browser.run $(if $(LANGS),--langs $(LANGS))
+
+# The browser in which the console is tested.
+chromium:
+	@command -v chromium >/dev/null || \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && \
+		  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium fonts-noto-cjk; } || \
+		{ echo "Chromium is needed for the console's tests: install it" >&2; exit 1; }
 
 bench: $(READY)
 	$(BIN)/python -m bench $(ONLY)
@@ -58,6 +87,9 @@ tpch: $(READY)
 corpus: $(READY)
 	@test -n "$(FILE)" || { echo "usage: make corpus FILE=cases.jsonl" >&2; exit 2; }
 	$(BIN)/python tests/corpus/score.py "$(FILE)"
+
+noninterference: $(READY) bubblewrap
+	$(BIN)/python -m tests.corpus.noninterference
 
 watched: $(READY)
 	$(BIN)/python -m tests.corpus.watched

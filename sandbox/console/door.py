@@ -1,0 +1,99 @@
+"""Coming and going: sign in, sign out, the language, the first page."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from sandbox.console import menu
+from sandbox.console.menu import EVERYBODY
+from sandbox.console.page import Page, get, post
+from sandbox.console.visit import HOME, Visit, ours
+from sandbox.errors import Code, refuse
+
+SESSION: Final = "ds_session"
+NONCE: Final = "ds_nonce"
+LANGUAGE: Final = "ds_language"
+_BEARER: Final = "bearer "
+_YEAR: Final = 365 * 24 * 3600
+
+
+def credential(request: Request) -> str:
+    """What the visitor proves who they are with; "" if nothing."""
+    given = request.headers.getlist("authorization")
+    if len(given) == 1 and given[0].lower().startswith(_BEARER):
+        return given[0][len(_BEARER) :].strip()
+    return request.cookies.get(SESSION, "")
+
+
+def nonce(request: Request) -> str:
+    """What ties the form for signing in to the browser that opened it."""
+    return request.cookies.get(NONCE, "")
+
+
+def begin(visit: Visit) -> Response:
+    """The first page of whoever is signed in."""
+    return visit.go(menu.first(visit.person))
+
+
+def login(visit: Visit) -> Response:
+    """The form for signing in."""
+    return _form(visit, ours(visit.asked("next")))
+
+
+def enter(visit: Visit) -> Response:
+    """Sign in with an access token."""
+    onward = ours(visit.field("next"))
+    token = visit.field("token")
+    person = visit.console.accounts.who(token, visit.now) if token else None
+    visit.console.gateway.desk.came(person)
+    if person is None:
+        return _form(visit, onward, wrong=True)
+    response = RedirectResponse(onward, 303)
+    _keep(visit, response, SESSION, token)
+    return response
+
+
+def leave(visit: Visit) -> Response:
+    """Sign out."""
+    response = visit.go("/login")
+    response.delete_cookie(SESSION, path=HOME)
+    return response
+
+
+def language(visit: Visit) -> Response:
+    """Read on in the other language."""
+    lang = visit.field("lang")
+    if lang not in ("zh", "en"):
+        raise refuse(Code.REQUEST, "the language", "zh or en", "请选择 zh 或 en")
+    response = RedirectResponse(ours(visit.field("next")), 303)
+    _keep(visit, response, LANGUAGE, lang, _YEAR)
+    return response
+
+
+def _form(visit: Visit, onward: str, *, wrong: bool = False) -> Response:
+    """The form, bound to this browser by a cookie."""
+    if not nonce(visit.request):
+        response = RedirectResponse(str(visit.request.url.include_query_params(next=onward)), 303)
+        _keep(visit, response, NONCE, secrets.token_urlsafe(32))
+        return response
+    return visit.page("login.html", 401 if wrong else 200, onward=onward, wrong=wrong)
+
+
+def _keep(visit: Visit, response: Response, name: str, value: str, seconds: int | None = None) -> None:
+    secure = visit.request.url.scheme == "https"
+    response.set_cookie(
+        name, value, max_age=seconds, path=HOME, secure=secure, httponly=True, samesite="strict"
+    )
+
+
+PAGES: Final[tuple[Page, ...]] = (
+    get("/", EVERYBODY, begin),
+    get("/login", frozenset(), login),
+    post("/login", frozenset(), enter),
+    post("/logout", EVERYBODY, leave),
+    post("/language", frozenset(), language),
+)

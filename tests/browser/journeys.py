@@ -1,0 +1,191 @@
+"""What people come to the console to do, each from the door to the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from tests.browser.visitor import Visitor
+
+HEALTH: Final = "G-2025-017"
+CLAIMS: Final = """SELECT p.age_band, COUNT(DISTINCT c.person_id) AS patients, COUNT(*) AS claims
+FROM claim c JOIN person p ON p.person_id = c.person_id
+GROUP BY p.age_band ORDER BY p.age_band"""
+NOSY: Final = "SELECT total_fee, COUNT(*) AS n FROM claim WHERE total_fee = 88.5 GROUP BY total_fee"
+
+
+def catalogue(v: Visitor) -> None:
+    """An analyst finds out what each column may be used for."""
+    v.sign_in("analyst")
+    v.go("目录", "Catalogue")
+    v.see("catalogue")
+    v.page.get_by_role("link", name=v.t("商业健康险产品定价", "Commercial health-insurance pricing")).click()
+    v.reads("个人信息保护法第二十八条", "个人信息保护法第二十八条")
+    v.see("grant")
+
+
+def ask(v: Visitor) -> None:
+    """An analyst sees the price, asks, and keeps answer and receipt."""
+    v.sign_in("analyst")
+    v.open(f"/ask?grant={HEALTH}")
+    v.write(CLAIMS)
+    v.press("试算", "Price")
+    v.reads("预计 95% 半宽", "predicted 95 % half-width")
+    v.see("query")
+    v.press("提交查询", "Ask")
+    v.reads("保证了什么，没有保证什么", "What is guaranteed, and what is not")
+    assert v.page.locator("table.answer tbody tr").count() == 4
+    assert v.page.locator("svg.bars .interval").count() == 4
+    assert v.page.locator("td.margin").first.inner_text().startswith("±")
+    v.see("answer")
+    for zh, en in (("下载回执", "Download receipt"), ("下载 CSV", "Download CSV")):
+        with v.page.expect_download() as got:
+            v.page.get_by_role("link", name=v.t(zh, en)).click()
+        assert got.value.path().stat().st_size > 100
+
+
+def refused(v: Visitor) -> None:
+    """A question that the grant does not allow: every reason, what to do, and the text is kept."""
+    v.sign_in("analyst")
+    v.open(f"/ask?grant={HEALTH}")
+    v.write(NOSY)
+    v.press("提交查询", "Ask")
+    v.reads("DS-304", "DS-304")
+    assert "total_fee" in v.page.locator("#sql").input_value()
+    v.see("refused")
+
+
+def history(v: Visitor) -> None:
+    """An analyst reads what was asked, and what is left."""
+    v.sign_in("analyst")
+    v.go("日志", "Log")
+    v.page.locator("table.entries tbody tr").first.wait_for()
+    v.go("预算", "Budgets")
+    v.page.locator("svg.burn").first.wait_for()
+    v.see("budgets")
+
+
+def watch(v: Visitor) -> None:
+    """The bureau looks at today, filters the log, reads an entry, sets two queries side by side."""
+    v.sign_in("bureau")
+    v.see("today")
+    v.go("日志", "Log")
+    v.page.get_by_role("link", name=v.t("放出", "Answered"), exact=True).click()
+    v.page.locator("table.entries tbody tr").first.wait_for()
+    v.see("log")
+    v.page.locator("table.entries tbody a").first.click()
+    v.reads("回执已核验", "receipt checked")
+    v.see("entry")
+    v.page.locator("#new").fill("3")
+    v.press("对照", "Compare")
+    v.reads("两次查询的差别", "Two queries compared")
+    v.see("compare")
+
+
+def freeze(v: Visitor) -> None:
+    """The bureau freezes a grant, whose next query is refused; two people lift it."""
+    v.sign_in("bureau")
+    v.go("冻结", "Freezes")
+    v.page.select_option("#scope", "grant")
+    v.page.select_option("#target", "G-2025-018")
+    v.page.fill("#reason", v.t("演练：超出场景的用量", "Drill: use beyond the scenario"))
+    v.press("下一步：确认", "Next: confirm")
+    v.see("freeze")
+    v.press("立即冻结", "Freeze now")
+    v.press("同意解除", "Agree to lift")
+    v.reads("您已同意", "you agreed")
+    v.see("freezes")
+    v.sign_out()
+    v.sign_in("bureau-2")
+    v.go("冻结", "Freezes")
+    v.page.get_by_role("button", name=v.t("确认解除", "Confirm lifting")).click()
+    v.reads("没有生效中的冻结", "Nothing is frozen")
+
+
+def policies(v: Visitor) -> None:
+    """The bureau reads what a document would change, in sentences."""
+    v.sign_in("bureau")
+    v.go("政策", "Policies")
+    text = Path("policies/power/G-2025-022.yaml").read_text(encoding="utf-8")
+    v.page.fill("#text", text.replace("2030-12-31", "2031-12-31"))
+    v.press("比较", "Compare")
+    v.reads("由 2030-12-31 改为 2031-12-31", "goes from 2030-12-31 to 2031-12-31")
+    v.see("policies")
+
+
+def audit(v: Visitor) -> None:
+    """The bureau verifies the whole log, and looks at people and tokens."""
+    v.sign_in("bureau")
+    v.go("人员", "People")
+    v.see("people")
+    v.go("审计验证", "Audit")
+    v.press("验证", "Verify")
+    v.reads("验证通过", "The log is what was signed")
+    v.see("audit")
+
+
+def owner(v: Visitor) -> None:
+    """An owner reads who may use its data, what was asked and what was released."""
+    v.sign_in("owner")
+    v.reads("谁为哪个场景可用什么", "Who may use what, for which scenario")
+    v.page.locator("table.entries tbody tr").first.wait_for()
+    v.see("owner")
+
+
+def apply(v: Visitor) -> None:
+    """An operator applies for a grant; the owner gives an opinion; the bureau approves what it read."""
+    id = v.t("G-2026-001", "G-2026-002")
+    text = Path("policies/med/G-2025-017.yaml").read_text(encoding="utf-8")
+    text = text.replace("G-2025-017", id).replace("山西健康数据运营有限公司", "晋数金科有限公司")
+    v.sign_in("operator-credit")
+    v.go("申请与审核", "Cases")
+    v.page.get_by_role("link", name=v.t("新建授权申请", "New grant application")).click()
+    v.page.fill("#text", text)
+    v.press("立案", "Open the case")
+    v.press("提交审核", "Submit")
+    v.reads("待审", "submitted")
+    v.see("application")
+    v.sign_out()
+    v.sign_in("owner")
+    v.go("申请与审核", "Cases")
+    v.see("cases")
+    v.page.get_by_role("row", name=id).get_by_role("link").click()
+    v.page.fill("#note", v.t("用途与场景相符，同意。", "The purpose fits the scenario: agreed."))
+    v.press("出具意见", "Give this opinion")
+    v.reads("数源单位已出具意见", "advised on by the owners")
+    v.sign_out()
+    v.sign_in("bureau")
+    v.go("申请与审核", "Cases")
+    v.page.get_by_role("row", name=id).get_by_role("link").click()
+    v.see("review")
+    v.press("批准", "Approve")
+    v.reads("生效", "in force")
+
+
+def without_scripts(v: Visitor) -> None:
+    """Everything that an analyst does, without scripts, on a narrow screen."""
+    v.sign_in("analyst")
+    v.open(f"/ask?grant={HEALTH}")
+    v.write(CLAIMS)
+    v.press("试算", "Price")
+    v.reads("试算结果", "What it would cost")
+    v.press("提交查询", "Ask")
+    v.reads("保证了什么，没有保证什么", "What is guaranteed, and what is not")
+    v.press(v.t("English", "中文"), v.t("English", "中文"))
+    assert v.page.locator("html").get_attribute("lang") == v.t("en", "zh-CN")
+
+
+JOURNEYS: Final[tuple[Callable[[Visitor], None], ...]] = (
+    catalogue,
+    ask,
+    refused,
+    history,
+    watch,
+    freeze,
+    policies,
+    audit,
+    owner,
+    apply,
+)
+PLAIN: Final = (without_scripts,)
