@@ -226,6 +226,30 @@ class Code(Enum):
         "ask a second person to do it",
         "请由另一名人员完成",
     )
+    STATE = Meaning(
+        309,
+        409,
+        "this cannot follow in the case's state: {subject}",
+        "该事项当前状态下不能如此处理：{subject}",
+        "{hint}",
+        "{hint}",
+    )
+    OWN_WORK = Meaning(
+        310,
+        403,
+        "an author never reviews their own: {subject}",
+        "不得审查本人或本单位提交的事项：{subject}",
+        "ask somebody else to do it",
+        "请由其他人员办理",
+    )
+    CASE_CHANGED = Meaning(
+        311,
+        409,
+        "the document is not the one that was read: {subject}",
+        "文件与所审阅的不一致：{subject}",
+        "read it again, and decide over what it says now",
+        "请重新阅读后再作决定",
+    )
     # 4xx privacy
     RAW_OUTPUT = Meaning(
         401,
@@ -594,6 +618,14 @@ class Code(Enum):
         "日志签名密钥不可用，因此不予应答：{subject}",
         "tell the bureau: put the folder `log/keys` back",
         "请联系主管部门恢复 log/keys 目录",
+    )
+    LEDGER_DAMAGED = Meaning(
+        906,
+        503,
+        "the ledger is not what the audit log says: {subject}",
+        "账本与审计日志不一致：{subject}",
+        "freeze everything, and find out who changed the store's tables",
+        "请冻结全部查询，并查明是谁改动了账本库",
     )
 
     @property

@@ -16,6 +16,10 @@ from pathlib import Path
 
 from sandbox import __version__, pipeline
 from sandbox.admission import Admission, Stoppable, Turn
+from sandbox.casework.desk import CaseDesk
+from sandbox.casework.documents import in_force as in_force_now
+from sandbox.casework.products import Products
+from sandbox.casework.register import register
 from sandbox.catalogue import Catalogue, Column, Table
 from sandbox.context import Context, Store
 from sandbox.engine import found
@@ -30,7 +34,6 @@ from sandbox.monitor.run import Monitor
 from sandbox.policy.documents import Dataset, Documents, DpGuard, Grant
 from sandbox.policy.effective import effective
 from sandbox.policy.floor import budget_in_force, guard_in_force
-from sandbox.policy.load import load
 from sandbox.policy.verified import verified
 from sandbox.privacy.exact import CUBE
 from sandbox.snapshot.published import Snapshot, current
@@ -40,6 +43,7 @@ from sandbox.store import in_force
 from sandbox.store.accounts import Accounts
 from sandbox.store.answers import Answers
 from sandbox.store.audit import AuditLog, Event
+from sandbox.store.cases import Cases
 from sandbox.store.database import Database
 from sandbox.store.freezes import Freeze, Freezes, Scope
 from sandbox.store.ledger import Ledger
@@ -93,6 +97,9 @@ class Gateway:
             Freezes(self.database),
         )
         self.accounts = Accounts(self.database)
+        self._cases = Cases(self.database, audit)
+        self.casework = CaseDesk(self.database, self._cases, home.policies, utc_now)
+        self.products = Products(self.database, audit, self.documents, self.query, utc_now)
         self.logbook = Logbook(self.database, audit, utc_now)
         self._monitor = Monitor(self.database)
         witness = Witness(self.store.proofs, home.witnesses)
@@ -188,7 +195,9 @@ class Gateway:
         documents = self.documents()
         with self.database.write():
             before, after = raise_limit(self.store.ledger, documents, account)
-            change = {"from": before.limit, "to": after.limit}
+            held = self.store.ledger.balance(account)
+            assert held is not None
+            change = {"from": before.limit, "to": after.limit, "delta_to": str(held.delta_limit)}
             self.store.audit.append(
                 Event.APPROVAL,
                 time=utc_now(),
@@ -209,10 +218,34 @@ class Gateway:
         return self._monitor.run(utc_now())
 
     def follow(self) -> None:
-        """Judge what is new in the log and take it into the indexes: the service's own round."""
+        """Judge what is new in the log, take it into the indexes, end what is over: the service's round."""
         self._monitor.run(utc_now())
+        self.casework.expire()
         while self.store.search.follow(FOLLOWED) == FOLLOWED:
             pass
+
+    def course(self, person: Person, account: str) -> tuple[tuple[dt.datetime, int], ...]:
+        """What was charged to an account that this person may see, and when, oldest first."""
+        if all(seen.account != account for seen in self.budget(person)):
+            raise refuse(Code.NOT_FOUND, f"account {account[:80]!a}")
+        return self.store.ledger.course(account)
+
+    def asked_of(self, person: Person, dataset: str, limit: int = 20) -> Page:
+        """What was asked of a dataset last, and what left: for its owner and the bureau."""
+        found = self.documents().dataset(dataset)
+        mine = person.role == OWNER and found is not None and found.owner == person.organisation
+        if not mine and person.role != BUREAU:
+            raise refuse(Code.NOT_FOUND, f"dataset {dataset[:80]!a}")
+        return self.logbook.of_dataset(person, dataset, limit)
+
+    def register(self) -> tuple[dict[str, str], ...]:
+        """The public register of grants and products, from the log alone."""
+        return register(self.database)
+
+    def freezes(self, person: Person) -> tuple[Freeze, ...]:
+        """Every freeze ever made, oldest first.  The bureau's alone."""
+        self._bureau(person)
+        return self.store.freezes.history()
 
     def freeze(self, person: Person, scope: Scope, target: str, reason: str) -> Freeze:
         """Stop queries at once.  The bureau's alone."""
@@ -240,7 +273,7 @@ class Gateway:
 
     def documents(self) -> Documents:
         """The policy documents in force; refuses DOCUMENT if any is not valid: deny on error."""
-        key = _stamp(self.home.policies.rglob("*.yaml"))
+        key = f"{self._cases.mark()}|{_stamp(self.home.policies.rglob('*.yaml'))}"
         with self._lock:
             if self._documents is None or self._documents[0] != key:
                 self._documents = (key, self._load())
@@ -250,8 +283,10 @@ class Gateway:
     def _load(self) -> Documents:
         """The documents; who asks a question learns that they are broken, not where their files are."""
         try:
-            return load([self.home.policies])
-        except Refusal:
+            return in_force_now(self.home.policies, self._cases)
+        except Refusal as refusal:
+            if refusal.code is not Code.DOCUMENT:
+                raise
             hint = "ask the bureau to run `sandbox policy check`"
             zh = "请主管部门执行 sandbox policy check"
             raise refuse(Code.DOCUMENT, "the documents in force", hint, zh) from None
@@ -260,6 +295,7 @@ class Gateway:
         """Every change of a document in force is an entry of the log, before anything is asked under it."""
         hashes = {f"dataset {d.id}": d.hash for d in found.datasets}
         hashes |= {f"grant {g.id}": g.hash for g in found.grants}
+        hashes |= {f"product {p.id}": p.hash for p in found.products}
         in_force.note(self.database, self.store.audit, hashes, utc_now())
 
     def close(self, grace_s: float = 0.0) -> None:

@@ -257,6 +257,15 @@ def _serve(home: Home, stage: Stage, people: tuple[Login, ...]) -> None:
         f"服务地址 {address}/v1，接口文档 {address}/openapi.json",
         f"Serving {address}/v1, described by {address}/openapi.json",
     )
+    opened = f"{address}/console"
+    stage.terminal.lines(
+        [
+            Words(
+                f"控制台 {opened}：用上面任何一人的令牌登录",
+                f"The console is at {opened}: sign in with anybody's token",
+            )
+        ]
+    )
     body = (
         '{"grant": "G-FLIGHTS-DP", "sql": "SELECT origin, COUNT(*) AS flights FROM flights GROUP BY origin"}'
     )

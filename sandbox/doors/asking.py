@@ -103,6 +103,24 @@ def read_view(data: bytes) -> Saved:
     return Saved(_text(body, "name"), filters, shared)
 
 
+@dataclass(frozen=True, slots=True)
+class CaseBody:
+    """A case to open (``kind``, ``text``), or a step to take (``verb``, with what it needs)."""
+
+    word: str
+    text: str
+    hash: str
+    note: str
+
+
+def read_case(data: bytes, *, opening: bool) -> CaseBody:
+    """Read the body that opens a case, or takes a step.  Refuses with ``Code.REQUEST``."""
+    word, others = ("kind", ("text", "note")) if opening else ("verb", ("text", "hash", "note"))
+    body = _object(data, (word, *others))
+    told = {name: _text(body, name) if name in body else "" for name in ("text", "hash", "note")}
+    return CaseBody(_text(body, word), **told)
+
+
 def parse_within(text: str) -> Within:
     """Read an accuracy: a plain decimal above zero, such as 100, or a percentage such as 5%.
 

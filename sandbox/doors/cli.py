@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
-from sandbox.doors import cli_ask, cli_doctor, cli_keep, cli_log
+from sandbox.doors import cli_ask, cli_case, cli_doctor, cli_keep, cli_log
 from sandbox.doors.cli_audit import audit
-from sandbox.doors.cli_base import HomeOption, LangOption, command, find_home, guarded, terminal_of
+from sandbox.doors.cli_base import HomeOption, LangOption, command, find_home, guarded, shared, terminal_of
 from sandbox.doors.cli_policy import policy
 from sandbox.doors.cli_source import dataset, source
 from sandbox.doors.ports import open_gateway
@@ -28,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.callback()(shared)
 cli_keep.register(app)
 app.add_typer(policy)
 app.add_typer(audit)
@@ -35,6 +36,7 @@ app.add_typer(source)
 app.add_typer(dataset)
 cli_ask.register(app)
 cli_log.register(app)
+cli_case.register(app)
 cli_doctor.register(app)
 
 

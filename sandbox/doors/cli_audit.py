@@ -18,6 +18,7 @@ from sandbox.doors.cli_base import (
     LangOption,
     command,
     gateway_of,
+    group,
     read_text,
     terminal_of,
 )
@@ -26,7 +27,7 @@ from sandbox.model import Words
 from sandbox.store.ledger import MOST
 from sandbox.store.log.export import Format
 
-audit = typer.Typer(name="audit", help="Proofs of the audit log.  审计日志证明。", no_args_is_help=True)
+audit = group("audit", "Proofs of the audit log.  审计日志证明。")
 
 HeldOption = Annotated[
     Path | None, typer.Option("--held", help="A checkpoint that you held. 此前持有的检查点文件")

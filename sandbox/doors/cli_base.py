@@ -1,7 +1,8 @@
 """What every command shares: its options, who acts, and what becomes of a refusal or an accident.
 
 Invariants: every command is registered by ``command``, so none ends in a traceback; the exit code is 0,
-2 for usage, 10 plus the hundred of a refusal's code, or 1 where ``policy test`` found a difference.
+2 for usage, 10 plus the hundred of a refusal's code, or 1 where ``policy test`` found a difference; an option
+given before a subcommand holds for it, or is refused as usage: none is ignored.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, ParamSpec
+from typing import Annotated, Any, Final, ParamSpec
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from sandbox.doors.http_shield import incident
@@ -108,12 +110,73 @@ def terminal_of(lang: Language | None, as_json: bool = False) -> Terminal:
     return Terminal(languages(lang), as_json=as_json)
 
 
+class Command(TyperCommand):
+    """A command for which the options given before its name hold too."""
+
+    def invoke(self, ctx: Any) -> Any:  # typer keeps its contexts' type to itself
+        """Run, with what was given to the groups above."""
+        hand_down(ctx)
+        return super().invoke(ctx)
+
+
+class Group(TyperGroup):
+    """A group that is a command by itself: likewise."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run, with what was given to the groups above."""
+        hand_down(ctx)
+        return super().invoke(ctx)
+
+
+def hand_down(context: Any) -> None:
+    """Options written before this command's name, where its own do not say otherwise; the nearest holds.
+
+    Raises ``BadParameter`` for one that the command does not take: none is ignored.
+    """
+    own = {param.opts[0]: param.name for param in context.command.params}
+    told = {name for name in own.values() if _given(context, name)}
+    above = context.parent
+    while above is not None:
+        for param in above.command.params:
+            if _given(above, param.name):
+                here = own.get(param.opts[0])
+                if here is None:
+                    raise typer.BadParameter(f"`{context.command_path}` does not take {param.opts[0]}")
+                if here not in told:
+                    context.params[here] = above.params[param.name]
+                    told.add(here)
+        above = above.parent
+
+
+def _given(context: Any, name: str) -> bool:
+    """Whether an option was written on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def shared(
+    *,
+    name: AsOption = BUREAU,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+    lang: LangOption = None,
+) -> None:
+    """The options that may stand before any subcommand; ``Command`` hands them down."""
+
+
+def group(name: str, about: str) -> typer.Typer:
+    """A group of commands, which takes the shared options before its subcommand as well."""
+    made = typer.Typer(name=name, cls=Group, help=about, no_args_is_help=True)
+    made.callback()(shared)
+    return made
+
+
 def command(app: typer.Typer, name: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """Register a command that ends in words and an exit code, whatever happens."""
 
     def register(function: Callable[P, None]) -> Callable[P, None]:
         run = ended(function)
-        app.command(name)(run)
+        app.command(name, cls=Command)(run)
         return run
 
     return register

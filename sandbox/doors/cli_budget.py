@@ -10,6 +10,7 @@ from sandbox.doors import screens, wire
 from sandbox.doors.cli_base import (
     BUREAU,
     AsOption,
+    Group,
     HomeOption,
     JsonOption,
     LangOption,
@@ -20,7 +21,7 @@ from sandbox.doors.cli_base import (
 )
 from sandbox.model import Words
 
-budget = typer.Typer(name="budget", help="What is spent and what is left.  查看预算。")
+budget = typer.Typer(name="budget", cls=Group, help="What is spent and what is left.  查看预算。")
 
 
 @budget.callback(invoke_without_command=True)

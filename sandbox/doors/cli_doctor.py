@@ -15,8 +15,10 @@ from sandbox.doors.cli_base import HomeOption, JsonOption, LangOption, command, 
 from sandbox.doors.terminal import Terminal
 from sandbox.engine import found
 from sandbox.engine.layers import ABOUT, Floor, Layer, level, meets
+from sandbox.errors import Refusal
 from sandbox.home import SETTINGS_FILE, Home, default_path, open_home
 from sandbox.model import Words
+from sandbox.store import starting
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,44 @@ def layers(home: Home) -> Iterable[Finding]:
     yield Finding("worker.floor", fine, said, None if fine else lower, bad=not fine)
 
 
-CHECKS: Final[tuple[Callable[[Home], Iterable[Finding]], ...]] = (layers,)
+REPAIRED: Final = {
+    "": Words("上次启动未作修复", "nothing had to be made again at the last start"),
+    "tiles": Words(
+        "上次启动时按账本库重建了日志瓦片", "the log's tiles were made again from the store at the last start"
+    ),
+    "checkpoint": Words(
+        "上次启动时重新发布了缺失的日志检查点",
+        "the log's published head was missing at the last start, and was made again",
+    ),
+}
+
+
+def kept(home: Home) -> Iterable[Finding]:
+    """What the last start repaired, and the queries that crashes cut off; nothing before there is a home."""
+    if not (home.path / SETTINGS_FILE).exists():
+        return
+    try:
+        started, cut_off = starting.last(home.store)
+    except Refusal as refusal:
+        reason = refusal.reasons[0]
+        yield Finding("store", False, Words(reason.what("zh"), reason.what("en")), bad=True)
+        return
+    if started is None:
+        yield Finding("repairs", True, Words("服务尚未启动过", "no service has started yet"))
+        return
+    cure = Words("运行 sandbox audit verify 全面核验", "run `sandbox audit verify` to check everything")
+    yield Finding(
+        "repairs", not started.repaired, REPAIRED[started.repaired], cure if started.repaired else None
+    )
+    said = Words(
+        f"上次启动之前有 {cut_off} 个查询被中断：按已花费计",
+        f"{cut_off} queries were cut off before the last start: they count as spent",
+    )
+    shown = Words("见 sandbox budget", "see `sandbox budget`")
+    yield Finding("unfinished", not cut_off, said, shown if cut_off else None)
+
+
+CHECKS: Final[tuple[Callable[[Home], Iterable[Finding]], ...]] = (layers, kept)
 
 
 def register(app: typer.Typer) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from sandbox.casework.documents import in_force
 from sandbox.doors import wire
 from sandbox.doors.cli_base import (
     BUREAU,
@@ -31,10 +32,10 @@ from sandbox.errors import Code, refuse
 from sandbox.home import STORE, create_home, default_path
 from sandbox.model import Person, Words
 from sandbox.policy.documents import Dataset
-from sandbox.policy.load import load
 from sandbox.snapshot import Feed, ingest
 from sandbox.store.accounts import Accounts
 from sandbox.store.audit import AuditLog, Event
+from sandbox.store.cases import Cases
 from sandbox.store.database import Database
 from sandbox.store.freezes import Freeze, Scope
 from sandbox.store.log.hashing import HASHES, SHA256, SM3
@@ -114,7 +115,7 @@ def ingest_dataset(
     terminal, here = terminal_of(lang, as_json), find_home(home)
     with office(here, name) as found:
         found.only("bureau", "owner")
-        documents = load([here.policies])
+        documents = in_force(here.policies, Cases(found.database, AuditLog(found.database)))
         rule = documents.dataset(dataset)
         if rule is None:
             raise refuse(Code.NOT_FOUND, f"dataset {dataset}")

@@ -17,6 +17,7 @@ from sandbox.doors.cli_base import (
     LangOption,
     command,
     gateway_of,
+    group,
     terminal_of,
 )
 from sandbox.doors.ports import Gateway
@@ -26,9 +27,7 @@ from sandbox.monitor.catalogue import MISSING, RULES
 from sandbox.store.audit import Event
 from sandbox.store.search import LogFilter, Page
 
-monitor = typer.Typer(
-    name="monitor", help="Rules over the log, and their alerts.  日志监测规则与告警。", no_args_is_help=True
-)
+monitor = group("monitor", "Rules over the log, and their alerts.  日志监测规则与告警。")
 
 PATIENCE: Final = 200
 """Pages that a search may take before it says where it stopped: seconds, at worst."""

@@ -15,6 +15,7 @@ from sandbox.doors.cli_base import (
     LangOption,
     command,
     find_home,
+    group,
     office,
     terminal_of,
     utc_now,
@@ -25,7 +26,7 @@ from sandbox.model import Person, Words
 from sandbox.store.accounts import ROLES
 from sandbox.store.audit import Event
 
-people = typer.Typer(name="people", help="People and their tokens.  人员与令牌。", no_args_is_help=True)
+people = group("people", "People and their tokens.  人员与令牌。")
 
 
 PersonArgument = Annotated[str, typer.Argument(metavar="PERSON", help="Account name. 账户名")]

@@ -17,6 +17,7 @@ from sandbox.doors.cli_base import (
     LangOption,
     command,
     find_home,
+    group,
     read_text,
     terminal_of,
     utc_now,
@@ -40,7 +41,7 @@ PathsArgument = Annotated[
     typer.Argument(metavar="[PATH]...", help="Files or folders; the home's if none. 文件或目录"),
 ]
 
-policy = typer.Typer(name="policy", help="Policy documents.  政策文件。", no_args_is_help=True)
+policy = group("policy", "Policy documents.  政策文件。")
 
 
 @command(policy, "check")
@@ -56,17 +57,17 @@ def check_documents(
     if checked.mistakes:
         raise refusal(checked.mistakes)
     datasets, grants = checked.documents.datasets, checked.documents.grants
+    products = checked.documents.products
     if as_json:
         ids = {"datasets": [d.id for d in datasets], "grants": [g.id for g in grants]}
-        terminal.json(ids | {"notes": words(checked.notes)})
+        terminal.json(ids | {"products": [p.id for p in products]})
         return
-    terminal.lines(checked.notes)
-    counts = (len(datasets), len(grants))
+    counts = (len(datasets), len(grants), len(products))
     terminal.lines(
         [
             Words(
-                "有效：{} 个数据集，{} 个授权".format(*counts),
-                "valid: {} datasets, {} grants".format(*counts),
+                "有效：{} 个数据集，{} 个授权，{} 个产品".format(*counts),
+                "valid: {} datasets, {} grants, {} products".format(*counts),
             )
         ],
         "",

@@ -18,6 +18,7 @@ from sandbox.doors.cli_base import (
     LangOption,
     command,
     find_home,
+    group,
     office,
     terminal_of,
 )
@@ -33,8 +34,8 @@ from sandbox.store.audit import Event
 if TYPE_CHECKING:
     from sandbox.snapshot.profile import TableProfile
 
-source = typer.Typer(name="source", help="Where data come from.  数据源。", no_args_is_help=True)
-dataset = typer.Typer(name="dataset", help="Dataset documents.  数据集文件。", no_args_is_help=True)
+source = group("source", "Where data come from.  数据源。")
+dataset = group("dataset", "Dataset documents.  数据集文件。")
 
 SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help="Id of the source. 数据源标识")]
 TablesOption = Annotated[

@@ -17,13 +17,25 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 import sandbox
-from sandbox.doors import filters, http_reply, http_schema, wire
-from sandbox.doors.asking import LONGEST_BODY, Asked, Saved, read_account, read_body, read_view
+from sandbox.casework.register import as_csv, as_json
+from sandbox.console.app import mount
+from sandbox.doors import cases, filters, http_reply, http_schema, wire
+from sandbox.doors.asking import (
+    LONGEST_BODY,
+    Asked,
+    CaseBody,
+    Saved,
+    read_account,
+    read_body,
+    read_case,
+    read_view,
+)
 from sandbox.doors.http_shield import Shield
 from sandbox.doors.metrics import CONTENT_TYPE, Metrics
 from sandbox.doors.ports import Gateway
 from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.model import Person, Refused
+from sandbox.policy.workflow.states import Kind, State, Verb
 from sandbox.store.accounts import Accounts
 from sandbox.store.ledger import MOST
 
@@ -86,6 +98,59 @@ class Door:
     def approve(self, person: Person, account: str) -> Response:
         """Put a raised total in force."""
         return http_reply.json(wire.balance(self._gateway.approve(person, account)))
+
+    def cases(self, person: Person, parameters: Mapping[str, str]) -> Response:
+        """Cases, newest first."""
+        http_reply.only(parameters, "kind", "state")
+        kind = cases.word(Kind, parameters.get("kind"))
+        state = cases.word(State, parameters.get("state"))
+        found = self._gateway.casework.cases(person, kind, state)
+        return http_reply.json({"cases": [cases.case(one) for one in found]})
+
+    def case(self, person: Person, id: int) -> Response:
+        """One case, whole."""
+        return http_reply.json(cases.whole(self._gateway.casework, person, id))
+
+    def open_case(self, person: Person, given: CaseBody) -> Response:
+        """Open a case."""
+        kind = cases.needed(Kind, given.word)
+        found = self._gateway.casework.open(person, kind, given.text, given.note)
+        return http_reply.json(cases.whole(self._gateway.casework, person, found.id))
+
+    def step(self, person: Person, id: int, given: CaseBody) -> Response:
+        """Take a step."""
+        verb = cases.needed(Verb, given.word)
+        desk = self._gateway.casework
+        desk.act(person, id, verb, hash=given.hash, text=given.text, note=given.note)
+        return http_reply.json(cases.whole(desk, person, id))
+
+    def products(self, person: Person) -> Response:
+        """The products."""
+        found = self._gateway.products.list(person)
+        return http_reply.json({"products": [cases.product(one) for one in found]})
+
+    def product(self, person: Person, id: str, parameters: Mapping[str, str], accept: str) -> Response:
+        """A product for its parameters."""
+        given = dict(parameters)
+        wanted = http_reply.form(given.pop("format", None), accept)
+        found = self._gateway.products.deliver(person, id, given)
+        self.metrics.queried(found)
+        return self._refused(found) if isinstance(found, Refused) else http_reply.answer(found, wanted)
+
+    def statement(self, person: Person, parameters: Mapping[str, str]) -> Response:
+        """A month's deliveries."""
+        http_reply.only(parameters, "month")
+        month = parameters.get("month", "")
+        return http_reply.json(cases.statement(month, self._gateway.products.statement(person, month)))
+
+    def register(self, wanted: http_reply.Form) -> Response:
+        """The public register."""
+        rows = self._gateway.register()
+        if wanted is http_reply.Form.CSV:
+            return Response(as_csv(rows), headers={"content-type": "text/csv; charset=utf-8; header=present"})
+        if wanted is http_reply.Form.ARROW:
+            raise refuse(Code.FORMAT, wanted.value)
+        return Response(as_json(rows), media_type=http_reply.JSON)
 
     def log(self, person: Person, request: Request) -> Response:
         """A page of the log."""
@@ -188,6 +253,7 @@ def create_app(gateway: Gateway, accounts: Accounts, clock: Clock = utc_now) -> 
             response_class=Response,
             name=path.rsplit("/", 1)[-1],
         )
+    mount(app, gateway, accounts, clock)
     return app
 
 
@@ -216,6 +282,16 @@ async def account(request: Request) -> str:
 async def saved(request: Request) -> Saved:
     """The view that the body describes.  Refuses ``Code.TOO_LARGE``, ``REQUEST``."""
     return read_view(await _bytes(request))
+
+
+async def opening(request: Request) -> CaseBody:
+    """The case that the body opens.  Refuses ``Code.TOO_LARGE``, ``REQUEST``."""
+    return read_case(await _bytes(request), opening=True)
+
+
+async def stepping(request: Request) -> CaseBody:
+    """The step that the body takes.  Refuses ``Code.TOO_LARGE``, ``REQUEST``."""
+    return read_case(await _bytes(request), opening=False)
 
 
 async def _bytes(request: Request) -> bytes:
@@ -267,6 +343,8 @@ ViewBody = Annotated[Saved, Depends(saved)]
 Wanted = Annotated[http_reply.Form, Depends(wanted)]
 Bare = Annotated[None, Depends(bare)]
 Seq = Annotated[int, Path(ge=0, le=MOST)]
+OpeningBody = Annotated[CaseBody, Depends(opening)]
+SteppingBody = Annotated[CaseBody, Depends(stepping)]
 
 
 def query(request: Request, person: Who, form: Wanted, asked: Body) -> Response:
@@ -297,6 +375,47 @@ def budget(request: Request, person: Who, _: Bare) -> Response:
 def approve(request: Request, person: Who, _: Bare, name: AccountBody) -> Response:
     """Put a raised total in force."""
     return door_of(request).approve(person, name)
+
+
+def list_cases(request: Request, person: Who) -> Response:
+    """List the cases."""
+    return door_of(request).cases(person, _parameters(request))
+
+
+def open_case(request: Request, person: Who, _: Bare, given: OpeningBody) -> Response:
+    """Open a case."""
+    return door_of(request).open_case(person, given)
+
+
+def case(request: Request, person: Who, _: Bare, id: Seq) -> Response:
+    """Read a case."""
+    return door_of(request).case(person, id)
+
+
+def step(request: Request, person: Who, _: Bare, id: Seq, given: SteppingBody) -> Response:
+    """Take a step."""
+    return door_of(request).step(person, id, given)
+
+
+def products(request: Request, person: Who, _: Bare) -> Response:
+    """List the products."""
+    return door_of(request).products(person)
+
+
+def product(request: Request, person: Who, id: str) -> Response:
+    """Deliver a product."""
+    accept = ", ".join(request.headers.getlist("accept"))
+    return door_of(request).product(person, id, _parameters(request), accept)
+
+
+def statement(request: Request, person: Who) -> Response:
+    """A month's deliveries."""
+    return door_of(request).statement(person, _parameters(request))
+
+
+def register(request: Request, _person: Who, form: Wanted) -> Response:
+    """The public register."""
+    return door_of(request).register(form)
 
 
 def log(request: Request, person: Who) -> Response:
@@ -361,6 +480,14 @@ _ENDPOINTS: Final[dict[str, Callable[..., Response]]] = {
     "/v1/catalog": catalog,
     "/v1/budget": budget,
     "/v1/budget/approvals": approve,
+    "/v1/cases": list_cases,
+    "/v1/cases/open": open_case,
+    "/v1/cases/{id}": case,
+    "/v1/cases/{id}/steps": step,
+    "/v1/products": products,
+    "/v1/products/{id}": product,
+    "/v1/statements": statement,
+    "/v1/register": register,
     "/v1/log": log,
     "/v1/log/views": views,
     "/v1/log/views/save": save_view,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sandbox.doors import filters, http_reply
+from sandbox.policy.workflow.states import Kind, Verb
 from sandbox.store.log.hashing import HASHES
 from sandbox.store.log.receipt import CONSISTENCY, RECEIPT
 
@@ -167,6 +168,39 @@ SCHEMAS: Final[dict[str, Schema]] = {
         "properties": {"name": _STRING, "shared": _TRUTH},
         "example": {"name": "refused by policy"},
     },
+    "Cases": _object(cases=_list(_ref("Case"))),
+    "Case": _object(
+        id=_WHOLE,
+        kind=_STRING,
+        document=_STRING,
+        state=_STRING,
+        author=_STRING,
+        organisation=_STRING,
+        hash={**_STRING, "description": "SHA-256 of the text; what you judge is named by it."},
+        time=_STRING,
+    ),
+    "Opening": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["kind", "text"],
+        "properties": {"kind": {"enum": [kind.value for kind in Kind]}, "text": _STRING, "note": _STRING},
+        "example": {"kind": "incident", "text": "an unusual pace of queries"},
+    },
+    "Stepping": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["verb"],
+        "properties": {
+            "verb": {"enum": [verb.value for verb in Verb]},
+            "hash": {**_STRING, "description": "Of the text you read: to advise, approve, reject, enact."},
+            "text": {**_STRING, "description": "The new text; to revise."},
+            "note": {**_STRING, "description": "A sentence: to advise, reject, revoke, note, close."},
+        },
+        "example": {"verb": "note", "note": "the operator was frozen"},
+    },
+    "Products": _object(products=_list({"type": "object"})),
+    "Statement": _object(month=_STRING, lines=_list({"type": "object"})),
+    "Register": _object(register=_list({"type": "object", "additionalProperties": _STRING})),
     "Receipt": _object(
         format={"const": RECEIPT},
         hash={"enum": list(HASHES)},
@@ -251,6 +285,8 @@ class Route:
         if self.reply == "Answer":
             content[http_reply.CSV] = {"schema": _STRING}
             content[http_reply.ARROW] = {"schema": {**_STRING, "format": "binary"}}
+        if self.reply == "Register":
+            content[http_reply.CSV] = {"schema": _STRING}
         if self.reply == "Metrics":
             content = {"text/plain": {"schema": _STRING}}
         problem = {http_reply.PROBLEM: {"schema": _ref("Problem")}}
@@ -275,6 +311,20 @@ ROUTES: Final[dict[str, Route]] = {
     "/v1/budget": Route("GET", "What is spent and what is left.", "Balances"),
     "/v1/budget/approvals": Route(
         "POST", "Put a raised total in force; the bureau's.", "Balance", "Approval"
+    ),
+    "/v1/cases": Route("GET", "Cases that you may see, newest first.", "Cases", parameters=("kind", "state")),
+    "/v1/cases/open": Route("POST", "Open a case: a document, or an incident.", "Case", "Opening"),
+    "/v1/cases/{id}": Route("GET", "One case: its text, its steps, what you may do.", "Case"),
+    "/v1/cases/{id}/steps": Route("POST", "Take a step.", "Case", "Stepping"),
+    "/v1/products": Route("GET", "The products that you make or may have.", "Products"),
+    "/v1/products/{id}": Route(
+        "GET", "A product; its parameters are those of the query string.", "Answer", parameters=("format",)
+    ),
+    "/v1/statements": Route(
+        "GET", "What was delivered in a month, and the fees.", "Statement", parameters=("month",)
+    ),
+    "/v1/register": Route(
+        "GET", "The public register of grants and products.", "Register", parameters=("format",)
     ),
     "/v1/log": Route("GET", "The audit log, newest first.", "Page", parameters=(*filters.NAMES, "view")),
     "/v1/log/views": Route("GET", "Your saved views of the log, and those shared.", "Views"),

@@ -46,7 +46,9 @@ class Shield:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", []), *_HEADERS]
+                given = list(message.get("headers", []))
+                named = {name.lower() for name, _ in given}
+                message["headers"] = given + [h for h in _HEADERS if h[0] not in named]  # pages say their own
             await send(message)
 
         try:

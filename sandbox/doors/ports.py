@@ -6,12 +6,15 @@ Refusals of ``query`` and ``explain`` are values; the other verbs raise ``Refusa
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Protocol
 
+from sandbox.casework.desk import CaseDesk
+from sandbox.casework.products import Products
 from sandbox.catalogue import Catalogue
 from sandbox.home import Home
 from sandbox.model import Answer, Balance, Explained, Person, Refused, Request
-from sandbox.policy.documents import Grant
+from sandbox.policy.documents import Documents, Grant
 from sandbox.store.freezes import Freeze, Scope
 from sandbox.store.log.desk import Desk
 from sandbox.store.logbook import Logbook
@@ -84,6 +87,36 @@ class Gateway(Protocol):
 
     def log(self, person: Person, filter: LogFilter) -> Page:
         """Entries of the audit log: all for the bureau, their organisation's for others."""
+        ...
+
+    def documents(self) -> Documents:
+        """The policy documents in force; refuses ``DOCUMENT`` if any is not valid."""
+        ...
+
+    def course(self, person: Person, account: str) -> tuple[tuple[dt.datetime, int], ...]:
+        """What was charged to an account that this person may see, and when, oldest first."""
+        ...
+
+    def asked_of(self, person: Person, dataset: str, limit: int = 20) -> Page:
+        """What was asked of a dataset last, and what left: for its owner and the bureau."""
+        ...
+
+    @property
+    def casework(self) -> CaseDesk:
+        """Cases: documents on their way into force, and incidents."""
+        ...
+
+    @property
+    def products(self) -> Products:
+        """Products, their deliveries and statements."""
+        ...
+
+    def register(self) -> tuple[dict[str, str], ...]:
+        """The public register of grants and products, from the log alone."""
+        ...
+
+    def freezes(self, person: Person) -> tuple[Freeze, ...]:
+        """Every freeze ever made, oldest first.  The bureau's alone."""
         ...
 
     def freeze(self, person: Person, scope: Scope, target: str, reason: str) -> Freeze:

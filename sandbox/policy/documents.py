@@ -1,4 +1,4 @@
-"""The policy documents as frozen values: ``Dataset``, ``Grant`` and ``SourceRule``.
+"""The policy documents as frozen values: ``Dataset``, ``Grant``, ``Product`` and ``SourceRule``.
 
 This module holds nouns only.  ``load`` reads YAML into them and reports every mistake;
 ``effective`` (in ``effective.py``) intersects floor ∩ dataset ∩ grant into a ``Catalogue``.
@@ -230,6 +230,59 @@ class SourceRule:
     tables: Mapping[str, SourceTable]
 
 
+class Form(StrEnum):
+    """What a product is delivered as.  Verification of one person (核验) is none."""
+
+    TABLE = "table"
+    CHART = "chart"
+
+
+class Parameter(StrEnum):
+    """The type of a product's parameter."""
+
+    DATE = "date"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    STRING = "string"
+
+
+class FeePer(StrEnum):
+    """What a fee is the price of: a delivery, or a month in which there was one."""
+
+    DELIVERY = "delivery"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class Fee:
+    """A product's fee.  ``price`` in units of the currency ``unit``, exactly."""
+
+    basis: str
+    price: Fraction
+    per: FeePer
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product document: an approved query under a grant, for the organisations ``to``.
+
+    ``epsilon``: what one computation spends, ``None`` for the grant's default.
+    """
+
+    id: str
+    grant: str
+    title: Title
+    form: Form
+    sql: str
+    parameters: tuple[tuple[str, Parameter], ...]
+    epsilon: Fraction | None
+    schedule: str
+    to: tuple[str, ...]
+    fee: Fee
+    hash: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Documents:
     """All documents that were read together, in the order of their files; ids are unique per kind."""
@@ -237,6 +290,11 @@ class Documents:
     datasets: tuple[Dataset, ...] = ()
     grants: tuple[Grant, ...] = ()
     sources: tuple[SourceRule, ...] = ()
+    products: tuple[Product, ...] = ()
+
+    def product(self, id: str) -> Product | None:
+        """The product of exactly this id, or ``None``."""
+        return next((p for p in self.products if p.id == id), None)
 
     def dataset(self, id: str) -> Dataset | None:
         """The dataset of exactly this id, or ``None``."""

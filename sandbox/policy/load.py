@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.errors import Code, refuse
-from sandbox.model import Words
 from sandbox.policy.dataset_reader import read_dataset
-from sandbox.policy.documents import Dataset, Documents, Grant, SourceRule
+from sandbox.policy.documents import Dataset, Documents, Grant, Product, SourceRule
 from sandbox.policy.grant_reader import GrantRead, read_grant
 from sandbox.policy.grant_rules import Known, check_grant
 from sandbox.policy.mistakes import At, Mistake, nearest, refusal
+from sandbox.policy.product_reader import read_product
 from sandbox.policy.source_reader import read_source
 from sandbox.policy.tree import LARGEST_FILE, Fields, Leaf, Node, trees
 
@@ -27,7 +27,7 @@ QUERIES_SUFFIX: Final = ".queries.yaml"
 
 
 class DocumentKind(StrEnum):
-    """The kinds of document; ``product`` is known but not yet read."""
+    """The kinds of document."""
 
     DATASET = "dataset"
     GRANT = "grant"
@@ -45,11 +45,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was read.  ``documents`` holds only documents without mistakes; ``notes`` are no mistakes."""
+    """What was read.  ``documents`` holds only documents without mistakes."""
 
     documents: Documents
     mistakes: tuple[Mistake, ...]
-    notes: tuple[Words, ...] = ()
 
 
 def load(paths: Iterable[str | Path]) -> Documents:
@@ -111,10 +110,10 @@ class _Reading:
 
     def __init__(self) -> None:
         self.mistakes: list[Mistake] = []
-        self.notes: list[Words] = []
         self.datasets: dict[str, Dataset] = {}
         self.grants: list[tuple[GrantRead, bool]] = []
         self.sources: list[SourceRule] = []
+        self.products: list[tuple[Product, At]] = []
         self.places: dict[tuple[str, str], str] = {}
         self.files: list[str] = []
         self.broken: set[str] = set()
@@ -147,13 +146,8 @@ class _Reading:
             self.grant(node, at)
         elif isinstance(node, Fields) and word == DocumentKind.SOURCE:
             self.source(node, at)
-        elif word == DocumentKind.PRODUCT:
-            place = f"{at.file}:{at.line}"
-            self.notes.append(
-                Words(
-                    f"{place}：product 文件尚不读取", f"{place}: a product document; these are not yet read"
-                )
-            )
+        elif isinstance(node, Fields) and word == DocumentKind.PRODUCT:
+            self.product(node, at)
         else:
             expected = nearest(word, list(DocumentKind))
             at.child("kind", kind.line if kind else at.line).wrong(
@@ -183,6 +177,13 @@ class _Reading:
         if source is not None:
             self.sources.append(source)
 
+    def product(self, node: Fields, at: At) -> None:
+        """Read a product document; its grant is looked for when all are read."""
+        product = read_product(node, at)
+        self.known_once(DocumentKind.PRODUCT, node, at)
+        if product is not None:
+            self.products.append((product, at))
+
     def known_once(self, kind: DocumentKind, node: Fields, at: At) -> None:
         """An id stands once a kind; letters' case does not make another id."""
         key = (kind.value, _id(node).casefold())
@@ -204,9 +205,14 @@ class _Reading:
             check_grant(read, known)
             if clean and len(self.mistakes) == before:
                 grants.append(read.rule)
-        documents = Documents(tuple(self.datasets.values()), tuple(grants), tuple(self.sources))
+        written = {read.rule.id for read, _ in self.grants}
+        for product, at in self.products:
+            if self.complete and product.grant not in written:
+                at.child("grant", at.line).wrong(product.grant, "a grant that is written", "应为已有的授权")
+        products = tuple(product for product, _ in self.products if product.grant in {g.id for g in grants})
+        documents = Documents(tuple(self.datasets.values()), tuple(grants), tuple(self.sources), products)
         in_order = sorted(self.mistakes, key=lambda m: (self.files.index(m.file), m.line))
-        return Checked(documents, tuple(in_order), tuple(self.notes))
+        return Checked(documents, tuple(in_order))
 
 
 def _id(node: Fields) -> str:

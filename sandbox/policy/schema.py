@@ -17,11 +17,13 @@ from sandbox.policy.dataset_fields import DATASET
 from sandbox.policy.fields import Record
 from sandbox.policy.grant_fields import GRANT
 from sandbox.policy.parts import Schema
+from sandbox.policy.product_fields import PRODUCT
 from sandbox.policy.source_fields import SOURCE
 
 RECORDS: Final[dict[str, tuple[str, Record]]] = {
     "dataset": ("Dataset document / 数据集文件", DATASET),
     "grant": ("Grant document / 授权文件", GRANT),
+    "product": ("Product document / 产品文件", PRODUCT),
     "source": ("Source document / 数据源文件", SOURCE),
 }
 

@@ -53,6 +53,8 @@ class Event(StrEnum):
     ALERT = "alert"
     CANCEL = "cancel"
     KEY = "key"
+    CASE = "case"
+    DELIVERY = "delivery"
 
 
 class AuditLog:

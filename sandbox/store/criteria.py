@@ -1,8 +1,10 @@
 """How a filter of the log becomes SQL: one index drives, the rest are tests.
 
 SQLite knows no statistics here and PostgreSQL's may be old, so that the driver is found by looking: where,
-going back from the newest entry, the thousandth match of each filter lies.  The others are written such that
-no index serves them (``column || ''``): a planner cannot then choose the worse one.
+going back from the newest entry, the thousandth match of each filter lies.  The matches of another that is
+not much commoner are listed from its own index, slice by slice, and looked up there: rows of the log are then
+read only where all of these agree.  What is much commoner is tested row by row, written such that no index
+serves it (``column || ''``): a planner cannot then choose the worse one.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 _PROBE: Final = 1000
 """Which match of a filter tells how far apart its matches lie."""
+_COMMONER: Final = 32
+"""Matches of another filter that are listed for one of the driver's: reading a row costs about as much."""
 _FEW: Final = 20_000
 """Entries of a cost that are looked up by it, not tested one by one."""
 _NEAR: Final = 2048
@@ -59,14 +63,21 @@ class Criteria:
 def criteria(connection: Connection, filters: LogFilter, span: Span) -> Criteria:
     """The criteria of a filter, its driver chosen by looking at ``span``."""
     equal = _equal(filters)
-    driver = _driver(connection, equal, span)
+    apart = _apart(connection, equal, span)
+    driver = max(apart, key=apart.__getitem__) if apart else None
+    listed = [
+        c for c in equal if c is not driver and driver is not None and apart[driver] <= _COMMONER * apart[c]
+    ]
     source: FromClause = audit
     if driver is not None and driver.table in _SIDES:
         source = source.join(driver.table, driver.table.c.seq == audit.c.seq)
-    tests = [c == v if c is driver else _test(c, v) for c, v in equal.items()]
+    tests = [c == v if c is driver else _test(c, v) for c, v in equal.items() if c not in listed]
     tests += _cost(connection, filters)
     place = audit.c.seq if driver is None else driver.table.c.seq
-    return Criteria(source, place, _with_text(connection, filters.text, place, tests))
+    told = _with_text(connection, filters.text, place, tests)
+    return Criteria(
+        source, place, lambda part: [*told(part), *(_in_list(c, equal[c], place, part) for c in listed)]
+    )
 
 
 def _equal(filters: LogFilter) -> dict[Column[Any], str]:
@@ -92,15 +103,22 @@ def _test(found: Column[Any], value: str) -> Rule:
     return (found + literal("")) == value
 
 
-def _driver(connection: Connection, equal: dict[Column[Any], str], span: Span) -> Column[Any] | None:
-    """The column whose matches lie farthest apart; ``None`` if nothing must be equal."""
-    reach = {}
+def _in_list(found: Column[Any], value: str, place: ColumnElement[int], span: Span) -> Rule:
+    """An equality that is looked up among its matches in a slice; ``+ 0``: it must not drive."""
+    other = found.table.alias()
+    mine = (other.c[found.name] == value, other.c.seq >= span[0], other.c.seq < span[1])
+    return (place + 0).in_(select(other.c.seq).where(*mine))
+
+
+def _apart(connection: Connection, equal: dict[Column[Any], str], span: Span) -> dict[Column[Any], int]:
+    """Over how many entries, back from the newest, the first ``_PROBE`` matches of each column lie."""
+    apart = {}
     for found, value in equal.items():
         seq = found.table.c.seq
         probe = select(seq).where(found == value, seq < span[1]).order_by(seq.desc())
         at = connection.execute(probe.offset(_PROBE).limit(1)).scalar() if len(equal) > 1 else 0
-        reach[found] = -1 if at is None else at
-    return min(reach, key=reach.__getitem__) if reach else None
+        apart[found] = span[1] - (-1 if at is None else at)
+    return apart
 
 
 def _cost(connection: Connection, filters: LogFilter) -> list[Rule]:

@@ -25,7 +25,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, text, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, text, update
 
 from sandbox.store import spending
 from sandbox.store.database import Database, insert_new, micros, moment
@@ -33,6 +33,9 @@ from sandbox.store.schema import counted_requests, ledger_accounts, reservation_
 
 MOST: Final = 2**62
 """The largest amount, delta or limit: two of them still add up within 64 bits."""
+
+_HOUR: Final = 3_600_000_000
+"""In microseconds."""
 
 _EVER: Final = ""
 """The ``day`` under which a grant's total number of queries is counted."""
@@ -196,6 +199,20 @@ class Ledger:
     def balances(self) -> tuple[Account, ...]:
         """Every account, by name."""
         return self._accounts(None)
+
+    def course(self, account: str) -> tuple[tuple[dt.datetime, int], ...]:
+        """What was charged to an account in each hour in which anything was, oldest first."""
+        hour = reservations.c.time // _HOUR * _HOUR
+        spent = reservation_charges.join(reservations)
+        statement = (
+            select(hour.label("hour"), func.sum(reservation_charges.c.amount).label("amount"))
+            .select_from(spent)
+            .where(reservation_charges.c.account == account, reservations.c.state != State.RELEASED.value)
+            .group_by(hour)
+            .order_by(hour)
+        )
+        with self._database.read() as connection:
+            return tuple((moment(row.hour), int(row.amount)) for row in connection.execute(statement))
 
     def use(
         self, grant: str, day: dt.date, per_day: int | None, total: int | None, request: str = ""

@@ -45,6 +45,15 @@ class Logbook:
             self._enter(person, {"filters": asked, "entries": len(page.entries)})
         return page
 
+    def of_dataset(self, person: Person, dataset: str, limit: int) -> Page:
+        """What was asked of a dataset last, refusals too.  The caller has seen that this person may know."""
+        found: list[LogEntry] = []
+        for kind in (Event.OUTCOME, Event.REFUSAL):
+            found += self._search.entries(LogFilter(dataset=dataset, kind=kind, limit=limit)).entries
+        newest = sorted(found, key=lambda entry: -entry.seq)[:limit]
+        self._enter(person, {"filters": {"dataset": dataset}, "entries": len(newest)})
+        return Page(tuple(newest), None)
+
     def entry(self, person: Person, seq: int) -> LogEntry:
         """One entry whole.  Refuses ``NOT_FOUND`` what there is not, and what this person may not read."""
         entry = self._audit.entry(seq)

@@ -223,3 +223,39 @@ freezes = Table(
     Column("lifted_by", String),
     Column("lifted_at", BigInteger),
 )
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("kind", String, nullable=False),
+    Column("document", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("author", String, nullable=False),
+    Column("organisation", String, nullable=False),
+    Column("owners", Text, nullable=False),
+    Column("people", Integer, nullable=False),
+    Column("until", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("hash", String, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Index("cases_by_state", "state", "kind"),
+)
+"""Cases, each with its text; ``owners`` (JSON), ``people`` and ``until`` are read from that."""
+
+case_steps = Table(
+    "case_steps",
+    metadata,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("case_id", ROW_ID, ForeignKey("cases.id"), nullable=False),
+    Column("verb", String, nullable=False),
+    Column("person", String, nullable=False),
+    Column("organisation", String, nullable=False),
+    Column("hash", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("seq", ROW_ID, ForeignKey("audit.seq"), nullable=False),
+    Index("case_steps_by_case", "case_id", "id"),
+)
+"""Who did what with a case, when, over which text; each is an entry of the log."""

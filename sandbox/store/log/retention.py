@@ -20,8 +20,11 @@ from sandbox.store.schema import audit, audit_personal
 SLICE: Final = 20_000
 """Entries of one transaction: others wait no longer than that takes."""
 
-_KEPT: Final = (Event.KEY.value, Event.PURGE.value)
-"""Entries that stay whole: what proves keys, and what was deleted, is about no one's questions."""
+_KEPT: Final = tuple(
+    kind.value for kind in (Event.KEY, Event.PURGE, Event.APPROVAL, Event.CASE, Event.DELIVERY)
+)
+"""Entries that stay whole: what proves keys, limits, what was deleted, and what the public register and the
+statements are made of, is about no one's questions."""
 
 
 def purge_personal(

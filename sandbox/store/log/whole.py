@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, Row, Table, select
 
 from sandbox.errors import Code, Reason, Refusal
 from sandbox.store import seal
+from sandbox.store.agreement import disagreements
 from sandbox.store.audit import rows
 from sandbox.store.database import Database
 from sandbox.store.log import tiles
@@ -43,19 +45,23 @@ _INDEXES: Final[dict[str, tuple[Table, str]]] = {
 class Verified:
     """What a check found.  ``purged``: entries whose personal part was deleted.
 
-    ``tiles``: how many were wrong; they are derived from the entries.  ``faults`` cannot be repaired.
+    ``tiles``: how many were wrong; they are derived from the entries.  ``faults`` cannot be repaired, nor can
+    ``money``: where the ledger is not what the log says.
     """
 
     entries: int = 0
     purged: int = 0
     tiles: int = 0
     faults: list[str] = field(default_factory=list)
+    money: list[str] = field(default_factory=list)
     links: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_INDEXES, 0))
 
     def raise_faults(self) -> None:
-        """Refuse with ``Code.LOG_DAMAGED``, naming each fault; nothing if there is none."""
-        if self.faults:
-            raise Refusal(*(Reason(Code.LOG_DAMAGED, fault) for fault in self.faults[:MOST_TOLD]))
+        """Refuse with ``Code.LOG_DAMAGED`` or ``Code.LEDGER_DAMAGED``, naming each fault, if there is any."""
+        told = [Reason(Code.LOG_DAMAGED, fault) for fault in self.faults]
+        told += [Reason(Code.LEDGER_DAMAGED, fault) for fault in self.money]
+        if told:
+            raise Refusal(*told[:MOST_TOLD])
 
 
 def verify(database: Database, folder: Path, hash: Hash, heads: tuple[Checkpoint, ...]) -> Verified:
@@ -69,6 +75,7 @@ def verify(database: Database, folder: Path, hash: Hash, heads: tuple[Checkpoint
             due = _compare(tree, due, found)
         if not found.faults:
             _check_indexes(connection, hash, found)
+            found.money += islice(disagreements(connection), MOST_TOLD)
     tree.write_edge()
     found.faults += [f"{tree.size} entries, where {head.size} were signed" for head in due]
     return found

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ import httpx
 import pyarrow as pa
 import pytest
 
+from sandbox.casework.desk import CaseDesk
+from sandbox.casework.products import Products
+from sandbox.casework.register import register
 from sandbox.catalogue import Catalogue, Kind
 from sandbox.doors.http import App, create_app
 from sandbox.errors import Code, Reason, refuse
@@ -30,12 +34,13 @@ from sandbox.model import (
     Request,
     Words,
 )
-from sandbox.policy.documents import Grant
+from sandbox.policy.documents import Documents, Grant
 from sandbox.policy.effective import effective
 from sandbox.policy.load import load
 from sandbox.store.accounts import Accounts
 from sandbox.store.answers import Answers
 from sandbox.store.audit import AuditLog, Event
+from sandbox.store.cases import Cases
 from sandbox.store.database import Database
 from sandbox.store.freezes import Freeze, Freezes, Scope
 from sandbox.store.log.desk import Desk, Retention
@@ -87,6 +92,17 @@ class View:
     snapshots: tuple[tuple[str, str], ...]
 
 
+@cache
+def documents() -> Documents:
+    return load([POLICIES])
+
+
+@cache
+def views() -> tuple[View, ...]:
+    datasets, grants = documents().datasets, documents().grants
+    return tuple(View(g, effective(g, datasets, {}), (("med", "s1"),)) for g in grants)
+
+
 class SimpleGateway:
     """Says what the first word of the query asks for, and remembers what it was asked."""
 
@@ -104,6 +120,12 @@ class SimpleGateway:
             kept=Retention(),
             now=lambda: NOW,
         )
+        self._database = database
+        folder.mkdir(exist_ok=True)
+        policies = folder / "policies"
+        policies.mkdir(exist_ok=True)
+        self.casework = CaseDesk(database, Cases(database, self._log), policies, lambda: NOW)
+        self.products = Products(database, self._log, self.documents, self.query, lambda: NOW)
         self.asked: list[Request] = []
         self.filters: list[LogFilter] = []
         self.watched = 0
@@ -131,10 +153,7 @@ class SimpleGateway:
         return Explained(request.id, request.grant, "dp", PRICE, COLUMNS, TREE, GUARANTEE)
 
     def catalog(self, person: Person) -> tuple[View, ...]:
-        documents = load([POLICIES])
-        return tuple(
-            View(g, effective(g, documents.datasets, {}), (("med", "s1"),)) for g in documents.grants
-        )
+        return views()
 
     def budget(self, person: Person) -> tuple[Balance, ...]:
         return (
@@ -150,6 +169,21 @@ class SimpleGateway:
             nano=1200, text="SELECT  1\n" + "x" * 200, payload={"a": 1},
         )  # fmt: skip
         return self.logbook.page(person, filter)
+
+    def register(self) -> tuple[dict[str, str], ...]:
+        return register(self._database)
+
+    def documents(self) -> Documents:
+        return documents()
+
+    def course(self, person: Person, account: str) -> tuple[tuple[dt.datetime, int], ...]:
+        return ((NOW - dt.timedelta(days=1), 5),)
+
+    def asked_of(self, person: Person, dataset: str, limit: int = 20) -> Page:
+        return self.logbook.of_dataset(person, dataset, limit)
+
+    def freezes(self, person: Person) -> tuple[Freeze, ...]:
+        return self._freezes.history()
 
     def monitor(self, person: Person) -> tuple[int, ...]:
         if person.role != "bureau":

@@ -148,7 +148,7 @@ def test_an_epsilon_that_is_not_plain_is_refused(home: Path, epsilon: str) -> No
         ("freeze", "everything", "x", "--reason", "r"),
         ("freeze", "grant", "--reason", "r"),
         ("people", "add", "x", "--role", "king", "--organisation", "o"),
-        ("policy", "schema", "product"),
+        ("policy", "schema", "model"),
         ("nothing",),
     ],
 )

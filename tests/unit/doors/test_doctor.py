@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,11 @@ from sandbox.engine.layers import ABOUT, Floor, Layer, level, meets
 from sandbox.errors import Code, Refusal
 from sandbox.gateway import open_gateway
 from sandbox.home import FLOOR_VARIABLE, FLOORS, create_home, read_settings
+from sandbox.store.audit import AuditLog, Event
+from sandbox.store.database import Database
+from sandbox.store.ledger import Charge, Ledger
+from sandbox.store.log import transparency
+from tests.support.logs import NOW
 
 POOR = frozenset({Layer.LIMITS, Layer.LANDLOCK})
 
@@ -70,7 +76,7 @@ def test_the_doctor_says_what_to_install(tmp_path: Path) -> None:
     assert "asked for: box; reached: process" in done.stdout
     told = json.loads(CliRunner().invoke(app, ["doctor", "--home", str(tmp_path), "--json"]).stdout)
     assert [f["name"] for f in told["findings"] if f["bad"]] == ["worker.floor"]
-    assert [f["name"] for f in told["findings"] if f["there"]] == ["limits", "landlock"]
+    assert [f["name"] for f in told["findings"] if f["there"]] == ["limits", "landlock", "repairs"]
 
 
 @pytest.mark.usefixtures("poor")
@@ -113,3 +119,39 @@ def test_layers_that_do_not_hold_together_are_left_out(monkeypatch: pytest.Monke
     """A container in which bubblewrap is installed and may not make namespaces."""
     monkeypatch.setattr(found, "works", lambda layers: Layer.NAMESPACES not in layers)
     assert not found.available.__wrapped__() & {Layer.NAMESPACES, Layer.USER}
+
+
+def test_the_last_start_and_what_was_cut_off_are_said(tmp_path: Path) -> None:
+    home = create_home(tmp_path / "home")
+
+    def found_in(lang: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, ["doctor", "--home", str(home.path), "--lang", lang])
+        return result.exit_code, result.stdout
+
+    assert "no service has started yet" in found_in("en")[1]
+    database = Database(home.store)
+    transparency.begin(database, home.log)
+    log, ledger = AuditLog(database), Ledger(database)
+    for repaired, en, zh in (
+        ("", "✓ repairs: nothing had to be made again", "✓ repairs: 上次启动未作修复"),
+        ("tiles", "✗ repairs: the log's tiles were made again", "重建了日志瓦片"),
+        ("checkpoint", "✗ repairs: the log's published head was missing", "重新发布"),
+    ):
+        log.append(Event.START, time=NOW, payload={"version": "1", "repaired": repaired})
+        assert en in found_in("en")[1]
+        assert zh in found_in("zh")[1]
+    assert "✓ unfinished: 0 queries" in found_in("en")[1]
+    for at in (NOW - dt.timedelta(seconds=1), NOW):  # the second is of this start: it may be at work
+        owed = (Charge("g/person", "rho", 1, 0, 9, 9),)
+        ledger.reserve(f"li/{at.isoformat()}", owed, at)
+    assert "✗ unfinished: 1 queries were cut off before the last start" in found_in("en")[1]
+    assert "✗ unfinished: 上次启动之前有 1 个查询被中断" in found_in("zh")[1]
+    database.close()
+
+
+def test_a_store_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+    home = create_home(tmp_path / "home")
+    Path(home.store).write_bytes(b"no database" * 1000)
+    result = CliRunner().invoke(app, ["doctor", "--home", str(home.path), "--lang", "en"])
+    assert result.exit_code == 1
+    assert "✗ store: the ledger and log cannot be used" in result.stdout

@@ -44,11 +44,7 @@ def test_examples_load_without_mistakes(examples: str) -> None:
     assert checked.mistakes == ()
     assert [d.id for d in checked.documents.datasets] == ["med", "power"]
     assert [g.id for g in checked.documents.grants] == ["G-2025-017", "G-2025-022"]
-    line = examples[: examples.index("kind: product")].count("\n") + 1
-    assert [note.en for note in checked.notes] == [
-        f"examples.yaml:{line}: a product document; these are not yet read"
-    ]
-    assert "product" in checked.notes[0].zh
+    assert [(p.id, p.grant) for p in checked.documents.products] == [("P-044-1", "G-2025-022")]
 
 
 def test_dataset_values(documents: Documents) -> None:

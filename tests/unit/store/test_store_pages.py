@@ -126,14 +126,15 @@ def newer(search: LogSearch, wanted: LogFilter) -> Iterator[LogEntry]:
         cursor = page.previous
 
 
-@pytest.mark.parametrize("followed", [0, 100])
+@pytest.mark.parametrize(("followed", "commoner"), [(0, 32), (100, 0), (100, 2)])
 def test_every_filter_finds_what_a_plain_reading_finds(
-    database: Database, followed: int, monkeypatch: pytest.MonkeyPatch
+    database: Database, followed: int, commoner: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for width in ("sandbox.store.search._FIRST_SLICE", "sandbox.store.criteria._NEAR"):
         monkeypatch.setattr(width, 8)
     monkeypatch.setattr("sandbox.store.criteria._PROBE", 10)
     monkeypatch.setattr("sandbox.store.criteria._FEW", 40)
+    monkeypatch.setattr("sandbox.store.criteria._COMMONER", commoner)
     log, search, dice = AuditLog(database), LogSearch(database), random.Random(5)
     entries = fill(log, 120, seed=9)
     with database.read() as connection:

@@ -51,6 +51,25 @@ def upgrade() -> None:
     op.create_index("audit_by_request", "audit", ["request", "seq"], unique=False)
     op.create_index("audit_by_time", "audit", ["time"], unique=False)
     op.create_table(
+        "cases",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("document", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("author", sa.String(), nullable=False),
+        sa.Column("organisation", sa.String(), nullable=False),
+        sa.Column("owners", sa.Text(), nullable=False),
+        sa.Column("people", sa.Integer(), nullable=False),
+        sa.Column("until", sa.String(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("time", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("cases_by_state", "cases", ["state", "kind"], unique=False)
+    op.create_table(
         "counted_requests",
         sa.Column("request", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("request"),
@@ -185,6 +204,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq"),
     )
     op.create_index("audit_by_person", "audit_personal", ["person", "seq"], unique=False)
+    op.create_table(
+        "case_steps",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("case_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("verb", sa.String(), nullable=False),
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("organisation", sa.String(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("time", sa.BigInteger(), nullable=False),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["case_id"],
+            ["cases.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["seq"],
+            ["audit.seq"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("case_steps_by_case", "case_steps", ["case_id", "id"], unique=False)
     op.create_table(
         "reservation_charges",
         sa.Column("request", sa.String(), nullable=False),
