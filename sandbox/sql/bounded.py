@@ -17,7 +17,7 @@ MOST_REREAD: Final = 4_000
 """Tokens read again: as many as a text may have.  The corpora need 240 at most, TPC-H's queries 8."""
 
 
-class Bounded(DuckDB.Parser):  # type: ignore[misc]  # a metaclass makes it, which the checker does not follow
+class Bounded(DuckDB.Parser):  # type: ignore[valid-type, misc]  # a metaclass sets it
     """Raises ``Refusal`` with ``Code.CONSTRUCT`` where reading takes too many trials."""
 
     def __init__(self, **options: Any) -> None:

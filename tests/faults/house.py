@@ -151,6 +151,8 @@ class Clients:
     repeated: list[tuple[Received, httpx.Response]] = field(default_factory=list)
     retries: int = 0
     strange: list[str] = field(default_factory=list)
+    enough: int | None = None
+    """How many answers there may be before nobody asks on."""
     _numbers: Any = field(default_factory=itertools.count)
     _over: threading.Event = field(default_factory=threading.Event)
     _pool: ThreadPoolExecutor | None = None
@@ -175,6 +177,9 @@ class Clients:
         dice = random.Random(client)
         with self._http(client) as http:
             while not self._over.is_set():
+                if self.enough is not None and len(self.received) >= self.enough:
+                    time.sleep(0.01)
+                    continue
                 number = next(self._numbers)
                 grant = dice.choices(GRANTS, (6, 1, 2))[0]
                 self._ask(http, client, Question(grant, number, f"key {number}"))

@@ -87,7 +87,9 @@ class Serving:
     def __init__(self, pid: int, port: int) -> None:
         self.pid = pid
         self._port = port
-        self._handle = os.pidfd_open(pid)
+        self._handle: int | None = None  # of one that died at once, before anybody could look
+        with suppress(ProcessLookupError):
+            self._handle = os.pidfd_open(pid)
 
     def ready(self) -> bool:
         """Wait until it answers; False if it dies before."""
@@ -102,7 +104,7 @@ class Serving:
 
     def dead(self, within_s: float) -> bool:
         """Whether it ends within so many seconds."""
-        return bool(select.select([self._handle], [], [], within_s)[0])
+        return self._handle is None or bool(select.select([self._handle], [], [], within_s)[0])
 
     def kill(self) -> None:
         """SIGKILL to the server and its workers: nothing gets to say good-bye."""
@@ -113,7 +115,8 @@ class Serving:
 
     def close(self) -> None:
         """Forget it."""
-        os.close(self._handle)
+        if self._handle is not None:
+            os.close(self._handle)
 
 
 def _children(pid: int) -> list[int]:
