@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from sandbox.casework.products import Line
-from sandbox.casework.register import COLUMNS, as_csv
+from sandbox.casework.register import as_csv
 from sandbox.casework.register import as_json as as_register
 from sandbox.doors import cases, forms, screens, wire
 from sandbox.doors.cli_base import (
@@ -247,9 +247,10 @@ def show_register(
     elif csv:
         terminal.raw(as_csv(rows))
     else:
-        left_out = ("hash", "title_en" if "zh" in terminal.spoken else "title_zh")
-        shown = [column for column in COLUMNS if column not in left_out]
-        terminal.table(shown, ([row[column] for column in shown] for row in rows))
+        title = "title_zh" if "zh" in terminal.spoken else "title_en"
+        heads = ("kind", "id", "state", "since", "organisation", "title", "until", "mode")
+        days = ({**row, "since": row["since"][:10], "title": row[title]} for row in rows)
+        terminal.table(heads, ([row[head] for head in heads] for row in days))
 
 
 def _cells(found: Line) -> list[str]:

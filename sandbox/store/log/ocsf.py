@@ -33,6 +33,8 @@ ACTIVITY: Final = {
     "approval": UPDATE,
     "lift": UPDATE,
     "cancel": UPDATE,
+    "case": UPDATE,
+    "delivery": READ,
     "purge": DELETE,
     "login": OTHER,
     "start": OTHER,

@@ -46,9 +46,9 @@ def test_published_schema_is_current(kind: str, capsys: pytest.CaptureFixture[st
 
 
 def test_command_names_the_kinds(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["product"]) == 2
+    assert main(["products"]) == 2
     assert main([]) == 2
-    assert capsys.readouterr().err == "one of: dataset, grant, source\n" * 2
+    assert capsys.readouterr().err == f"one of: {', '.join(RECORDS)}\n" * 2
 
 
 def test_runs_as_a_module(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

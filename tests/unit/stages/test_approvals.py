@@ -70,7 +70,13 @@ def test_a_raised_total_waits_for_the_bureau(home: Home, gateway: Gateway) -> No
     assert (approved.awaiting, approved.epsilon_limit) == (None, 4.0)
     assert approved.limit > held.limit
     assert approvals(gateway) == [
-        {"account": ACCOUNT, "measure": "zcdp", "from": held.limit, "to": approved.limit}
+        {
+            "account": ACCOUNT,
+            "measure": "zcdp",
+            "from": held.limit,
+            "to": approved.limit,
+            "delta_to": "500000000000",  # atto, half of 1e-6: the other half turns rho into epsilon
+        }
     ]
     assert ask(gateway, following) == []
 
