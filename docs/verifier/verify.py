@@ -14,13 +14,12 @@ Needs Python 3.11 and the package `cryptography`.
 
 import argparse
 import base64
-import hashlib
+import functools
 import json
 import os
 import pathlib
 import sys
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -35,207 +34,163 @@ def need(condition, words):
 
 
 def digest(name, data):
-    need(name in ("sha256", "sm3"), "an unknown hash function")
-    state = hashes.Hash(hashes.SHA256() if name == "sha256" else hashes.SM3())
+    state = hashes.Hash({"sha256": hashes.SHA256, "sm3": hashes.SM3}[name]())
     state.update(data)
     return state.finalize()
-
-
-def leaf(name, entry):
-    return digest(name, b"\x00" + entry)
 
 
 def node(name, left, right):
     return digest(name, b"\x01" + left + right)
 
 
-def read_key(text):
-    name, key_id, data = text.strip().split("+", 2)
-    (raw,) = b64([data])
-    known = hashlib.sha256(name.encode() + b"\n" + raw).hexdigest()[:8]
-    need(len(raw) == 33 and raw[0] == 1 and key_id == known, "a key is malformed")
-    return name, bytes.fromhex(key_id), Ed25519PublicKey.from_public_bytes(raw[1:])
-
-
-def read_checkpoint(note, keys):
-    """Origin, size and root of a signed note; at least one trusted key must have signed it, none wrongly."""
-    text, _, lines = note.rpartition("\n\n")
-    text, signed = text + "\n", False
-    for line in lines.splitlines():
-        dash, name, value = line.split(" ")
-        (data,) = b64([value])
-        for known in map(read_key, keys):
-            if dash == "—" and known[:2] == (name, data[:4]):
-                try:
-                    known[2].verify(data[4:], text.encode())
-                except InvalidSignature:
-                    raise Bad("a forged checkpoint: its signature is wrong") from None
-                signed = True
-    need(signed, "a checkpoint that no trusted key signed")
-    origin, size, root = text.split("\n")[:3]
-    need(size.isdecimal() and str(int(size)) == size, "a checkpoint is malformed")
-    return origin, int(size), b64([root])[0]
-
-
-def check_inclusion(name, index, size, found, proof, root):  # RFC 9162, 2.1.3.2
-    need(0 <= index < size, "an index beyond the checkpoint")
-    place, last = index, size - 1
-    for sibling in proof:
-        need(last > 0, "a proof that is too long")
-        if place % 2 or place == last:
-            found = node(name, sibling, found)
-            while place and not place % 2:
-                place, last = place // 2, last // 2
-        else:
-            found = node(name, found, sibling)
-        place, last = place // 2, last // 2
-    need(last == 0 and found == root, "an entry that is not in the checkpoint's tree")
-
-
-def check_consistency(name, old, new, old_root, new_root, proof):  # RFC 9162, 2.1.4.2
-    words = "a log that does not begin with the checkpoint held"
-    need(0 <= old <= new, "a log that is shorter than the checkpoint held")
-    if old in (0, new):
-        need(not proof and (old == 0 or old_root == new_root), words)
-        return
-    path = [old_root, *proof] if old & (old - 1) == 0 else proof
-    place, last = old - 1, new - 1
-    while place % 2:
-        place, last = place // 2, last // 2
-    need(path, words)
-    first = second = path[0]
-    for sibling in path[1:]:
-        need(last > 0, words)
-        if place % 2 or place == last:
-            first, second = node(name, sibling, first), node(name, sibling, second)
-            while place and not place % 2:
-                place, last = place // 2, last // 2
-        else:
-            second = node(name, second, sibling)
-        place, last = place // 2, last // 2
-    need(last == 0 and first == old_root and second == new_root, words)
-
-
-def check_entry(name, index, entry, salt, personal):
-    """The entry stands where it says, and its personal part, if it is there, is what it commits to."""
-    fields = json.loads(entry)
-    need(entry == canonical(fields), "an entry that is not canonical JSON")
-    need(fields["seq"] == index, "an entry in another's place")
-    need((salt is None) == (personal is None), "half of a personal part")
-    if salt is not None:
-        opened = bytes.fromhex(salt)
-        need(opened.hex() == salt, "a salt that is not plain hexadecimal")
-        bound = digest(name, opened + personal.encode()).hex()
-        need(bound == fields["commitment"], "a personal part that is not what was committed to")
-        if fields["kind"] == "key":
-            return json.loads(json.loads(personal)["payload"])["key"]
-    return None
+def unbase64(text):
+    data = base64.b64decode(text, validate=True)
+    need(base64.b64encode(data).decode() == text, "base64 with stray bits")
+    return data
 
 
 def canonical(value):
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-def b64(texts):
-    found = [base64.b64decode(text, validate=True) for text in texts]
-    need([base64.b64encode(data).decode() for data in found] == list(texts), "base64 with stray bits")
-    return found
+def read_key(text):
+    name, key_id, data = text.strip().split("+", 2)
+    raw = unbase64(data)
+    known = digest("sha256", name.encode() + b"\n" + raw)[:4]
+    need(len(raw) == 33 and raw[0] == 1 and key_id == known.hex(), "a key is malformed")
+    return name, known, Ed25519PublicKey.from_public_bytes(raw[1:])
 
 
-def verify_receipt(told, state):
-    origin, size, root = read_checkpoint(told["checkpoint"], state["keys"])
-    new = check_entry(told["hash"], told["index"], told["entry"], told["salt"], told["personal"])
-    found = leaf(told["hash"], told["entry"].encode())
-    check_inclusion(told["hash"], told["index"], size, found, b64(told["proof"]), root)
-    same_log(origin, told["hash"], state)
-    if state["checkpoint"]:
-        held = read_checkpoint(state["checkpoint"], state["keys"])
-        need(held[1] != size or held[2] == root, "two logs of one name: this is not the one that was held")
-    if new is not None and new not in state["keys"]:
-        need(read_key(new)[0] == origin, "a rotation to another log's key")
-        state["keys"].append(new)
-    return f"entry {told['index']} of {origin}, in the log of {size} entries"
+def read_checkpoint(note, keys):
+    """Origin, size and root of a signed note; at least one trusted key must have signed it, none wrongly."""
+    text, _, lines = note.rpartition("\n\n")
+    text, signed = text + "\n", False
+    for dash, name, value in (line.split(" ") for line in lines.splitlines()):
+        data = unbase64(value)
+        for key_name, key_id, key in map(read_key, keys):
+            if (dash, name, data[:4]) == ("—", key_name, key_id):
+                key.verify(data[4:], text.encode())
+                signed = True
+    need(signed, "a checkpoint that no trusted key signed")
+    origin, size, root = text.split("\n")[:3]
+    return origin, int(size), unbase64(root)
 
 
-def verify_consistency(told, state):
-    origin, size, root = read_checkpoint(told["checkpoint"], state["keys"])
-    same_log(origin, told["hash"], state)
-    old, old_root = 0, b""
-    if state["checkpoint"]:
-        _, old, old_root = read_checkpoint(state["checkpoint"], state["keys"])
-    need(told["from"] == old, f"a proof from {told['from']} entries, where {old} are held")
-    check_consistency(told["hash"], old, size, old_root, root, b64(told["proof"]))
-    state["checkpoint"] = told["checkpoint"]
-    return f"{origin} grew from {old} to {size} entries"
+def held(state):
+    return read_checkpoint(state["checkpoint"], state["keys"])[1:] if state["checkpoint"] else (0, None)
 
 
-def verify_export(lines, state):
-    first = next(lines)
-    head = json.loads(first)
-    name = head["hash"]
-    need(first == canonical(head) + "\n", "a line that is not canonical JSON")
-    need(head["start"] == 0, "an export that does not begin at the first entry")
-    for rotation in head["rotations"]:
-        verify_receipt(rotation, state)
-    origin, size, root = read_checkpoint(head["checkpoint"], state["keys"])
-    same_log(origin, name, state)
-    need((head["origin"], head["size"]) == (origin, size), "a head that is not its checkpoint's")
-    need(all(key in state["keys"] for key in head["keys"]), "a key that no trusted key vouches for")
-    held = read_checkpoint(state["checkpoint"], state["keys"])[1:] if state["checkpoint"] else (0, None)
-    need(held[0] <= size, "a log that is shorter than the checkpoint held")
-    stack, count, purged = [], 0, 0  # roots of complete subtrees, largest first
-    for line in lines:
-        told = json.loads(line)
-        entry, personal = canonical(told["entry"]), told["personal"]
-        need(line == canonical(told) + "\n", "a line that is not canonical JSON")
-        check_entry(name, count, entry, told["salt"], None if personal is None else canonical(personal))
-        purged, found, height = purged + (personal is None), leaf(name, entry.encode()), 0
-        while stack and stack[-1][0] == height:
-            found, height = node(name, stack.pop()[1], found), height + 1
-        stack.append((height, found))
-        count += 1
-        if count == held[0]:
-            need(root_of(name, stack) == held[1], "a log that does not begin with the checkpoint held")
-    need(count == size, f"{count} entries, where {size} were signed")
-    need(root_of(name, stack) == root, "entries that are not those that were signed")
-    state["checkpoint"] = head["checkpoint"]
-    return f"all {count} entries of {origin}; the personal part of {purged} was deleted"
-
-
-def root_of(name, stack):
-    if not stack:
-        return digest(name, b"")
-    found = stack[-1][1]
-    for _, left in reversed(stack[:-1]):
-        found = node(name, left, found)
-    return found
-
-
-def same_log(origin, name, state):
+def head(note, name, state):
+    """Size and root of a checkpoint, which must be of the log that was met before."""
+    origin, size, root = read_checkpoint(note, state["keys"])
     need(state["origin"] in ("", origin) and state["hash"] in ("", name), "another log")
+    need(held(state)[0] != size or held(state)[1] in (None, root), "two logs of one name: not the one held")
     state["origin"], state["hash"] = origin, name
+    return size, root
+
+
+def climb(name, place, last, found, path):
+    """The roots, of an older tree and a newer, that a proof leads to (RFC 9162, 2.1.3.2 and 2.1.4.2)."""
+    older = newer = found
+    for sibling in map(unbase64, path):
+        need(last > 0, "a proof that is too long")
+        if place % 2 or place == last:
+            older, newer = node(name, sibling, older), node(name, sibling, newer)
+            while place and not place % 2:
+                place, last = place // 2, last // 2
+        else:
+            newer = node(name, newer, sibling)
+        place, last = place // 2, last // 2
+    need(last == 0, "a proof that is too short")
+    return older, newer
+
+
+def read_entry(name, index, entry, salt, personal):
+    """The leaf of the entry that stands there; its personal part, if not deleted, is what it commits to."""
+    fields = json.loads(entry)
+    need(entry == canonical(fields), "an entry that is not canonical JSON")
+    need(fields["seq"] == index, "an entry in another's place")
+    if (salt, personal) != (None, None):
+        bound = digest(name, bytes.fromhex(salt) + personal.encode()).hex()
+        same = bytes.fromhex(salt).hex() == salt and bound == fields["commitment"]
+        need(same, "a personal part that is not what was committed to")
+    return digest(name, b"\x00" + entry.encode())
+
+
+def receipt(told, state):
+    name, index, entry, personal = told["hash"], told["index"], told["entry"], told["personal"]
+    size, root = head(told["checkpoint"], name, state)
+    leaf = read_entry(name, index, entry, told["salt"], personal)
+    need(0 <= index < size, "an index beyond the checkpoint")
+    need(climb(name, index, size - 1, leaf, told["proof"])[1] == root, "an entry that is not in the log")
+    if personal is not None and json.loads(entry)["kind"] == "key":  # a rotation: trusted from here on
+        key = json.loads(json.loads(personal)["payload"])["key"]
+        need(read_key(key)[0] == state["origin"], "a rotation to another log's key")
+        state["keys"] += [] if key in state["keys"] else [key]
+    return f"entry {index} of {state['origin']}, in the log of {size} entries"
+
+
+def consistency(told, state):
+    (old, old_root), name, proof = held(state), told["hash"], told["proof"]
+    size, root = head(told["checkpoint"], name, state)
+    need(told["from"] == old, f"a proof from {told['from']} entries, where {old} are held")
+    need(old <= size, "a log that is shorter than the checkpoint held")
+    if 0 < old < size:
+        edge = old & -old  # leaves of the older tree's last complete subtree: the proof begins with its root
+        first = old_root if edge == old else unbase64(proof.pop(0))
+        roots = climb(name, (old - 1) // edge, (size - 1) // edge, first, proof)
+        need(roots == (old_root, root), "a log that does not begin with the checkpoint held")
+    state["checkpoint"] = told["checkpoint"]
+    return f"{state['origin']} grew from {old} to {size} entries"
+
+
+def export(told, lines, state):
+    """Every entry hashed anew.  ``edge`` holds the roots of complete subtrees, largest first."""
+    (old, old_root), name, count, purged, edge = held(state), told["hash"], 0, 0, []
+    for rotation in told["rotations"]:
+        receipt(rotation, state)
+    size, root = head(told["checkpoint"], name, state)
+    same = (told["origin"], told["size"], told["start"]) == (state["origin"], size, 0)
+    need(same, "a first line that is not its checkpoint's")
+    need(all(key in state["keys"] for key in told["keys"]), "a key that no trusted key vouches for")
+    need(old <= size, "a log that is shorter than the checkpoint held")
+    for line in lines:
+        row = json.loads(line)
+        need(line == canonical(row) + "\n", "a line that is not canonical JSON")
+        personal = None if row["personal"] is None else canonical(row["personal"])
+        edge.append(read_entry(name, count, canonical(row["entry"]), row["salt"], personal))
+        count, purged = count + 1, purged + (personal is None)
+        for _ in range((count & -count).bit_length() - 1):  # the subtrees that this entry completes
+            edge[-2:] = [node(name, *edge[-2:])]
+        if count in (old, size):
+            found = functools.reduce(lambda right, left: node(name, left, right), reversed(edge))
+            need(count != old or found == old_root, "a log that does not begin with the checkpoint held")
+            need(count != size or found == root, "entries that are not those that were signed")
+    need(count == size, f"{count} entries, where {size} were signed")
+    state["checkpoint"] = told["checkpoint"]
+    return f"all {count} entries of {state['origin']}; the personal part of {purged} was deleted"
+
+
+def checkpoint(note, state):
+    size, _ = head(note, state["hash"], state)
+    need(not state["checkpoint"] or held(state)[0] == size, "another size: a consistency proof is needed")
+    state["checkpoint"] = note
+    return f"checkpoint of {state['origin']} at {size} entries"
 
 
 def verify(path, state):
     with open(path, encoding="utf-8", newline="\n") as file:
         first = file.readline()
         if not first.startswith("{"):
-            text = first + file.read()
-            origin, size, root = read_checkpoint(text, state["keys"])
-            same_log(origin, state["hash"], state)
-            if state["checkpoint"]:
-                held = read_checkpoint(state["checkpoint"], state["keys"])
-                need(held[1:] == (size, root), "a checkpoint of another size needs a consistency proof")
-            state["checkpoint"] = text
-            return f"checkpoint of {origin} at {size} entries"
-        file.seek(0)
-        kind = json.loads(first).get("format")
+            return checkpoint(first + file.read(), state)
+        told = json.loads(first)
+        kind = told["format"]
         if kind == "data-sandbox/log/1":
-            return verify_export(iter(file), state)
-        told = json.loads(file.read())
-    kinds = {"data-sandbox/receipt/1": verify_receipt, "data-sandbox/consistency/1": verify_consistency}
-    need(kind in kinds, "an unknown format")
-    return kinds[kind](told, state)
+            need(first == canonical(told) + "\n", "a line that is not canonical JSON")
+            return export(told, file, state)
+        need(not file.read(), "more than one line")
+        kinds = {"data-sandbox/receipt/1": receipt, "data-sandbox/consistency/1": consistency}
+        return kinds[kind](told, state)
 
 
 def main(arguments):
@@ -244,18 +199,15 @@ def main(arguments):
     parser.add_argument("files", nargs="+")
     parser.add_argument("--key", action="append", default=[], help="a verifier key that you trust")
     told = parser.parse_args(arguments)
-    state = {"origin": "", "hash": "", "keys": [], "checkpoint": ""}
-    if told.state.exists():
-        state = json.loads(told.state.read_text(encoding="utf-8"))
+    known = json.loads(told.state.read_text(encoding="utf-8")) if told.state.exists() else {}
+    state = {"origin": "", "hash": "", "keys": [], "checkpoint": ""} | known
     state["keys"] += [key for key in told.key if key not in state["keys"]]
     for file in told.files:
         try:
             print(f"verified: {verify(file, state)}")
-        except Bad as bad:
-            print(f"NOT VERIFIED: {file}: {bad}")
-            return 1
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError):
-            print(f"NOT VERIFIED: {file}: it cannot be read")
+        except Exception as error:  # whatever it is: what cannot be read is not verified
+            words = error if isinstance(error, Bad) else "it is forged or cannot be read"
+            print(f"NOT VERIFIED: {file}: {words}")
             return 1
     fresh = told.state.with_name(told.state.name + ".new")
     fresh.write_text(json.dumps(state, indent=1), encoding="utf-8")

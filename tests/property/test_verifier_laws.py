@@ -69,6 +69,26 @@ def test_any_byte_of_an_export_that_changes_shows(case: Case, mask: int, data: s
     assert not accepts_bytes(case, bytes(raw))
 
 
+@given(byte=st.integers(0, 255), data=st.data())
+def test_a_byte_more_or_less_in_an_export_shows(case: Case, byte: int, data: st.DataObject) -> None:
+    raw = bytearray(case.export.encode())
+    place = data.draw(st.integers(0, len(raw) - 1))
+    more, less = bytearray(raw), bytearray(raw)
+    more.insert(place, byte)
+    del less[place]
+    assert not accepts_bytes(case, bytes(more))
+    assert not accepts_bytes(case, bytes(less))
+
+
+def test_every_byte_of_a_receipt_counts(case: Case) -> None:
+    raw = case.receipts[1].encode()
+    assert accepts_bytes(case, raw)
+    for place in range(len(raw)):
+        spoilt = bytearray(raw)
+        spoilt[place] ^= 1 + place % 255
+        assert not accepts_bytes(case, bytes(spoilt)), place
+
+
 @given(number=st.integers(0, 2), mask=st.integers(min_value=1, max_value=255), data=st.data())
 def test_any_byte_of_a_receipt_that_changes_shows(
     case: Case, number: int, mask: int, data: st.DataObject
@@ -91,7 +111,7 @@ def test_deletion_reorder_insertion_and_truncation_show(case: Case, data: st.Dat
     lines = list(case.lines)
     index = st.integers(1, len(lines) - 1)
     one, other = data.draw(index), data.draw(index)
-    match data.draw(st.sampled_from(["delete", "swap", "repeat", "cut"])):
+    match data.draw(st.sampled_from(["delete", "swap", "repeat", "invent", "cut"])):
         case "delete":
             del lines[one]
         case "swap":
@@ -99,10 +119,19 @@ def test_deletion_reorder_insertion_and_truncation_show(case: Case, data: st.Dat
             lines[one], lines[other] = lines[other], lines[one]
         case "repeat":
             lines.insert(other, lines[one])
+        case "invent":
+            lines[one:] = map(renumbered, [lines[one], *lines[one:]], range(one - 1, len(lines)))
         case _:
             del lines[one:]
     assert not case.accepts("".join(lines))
     assert not case.newcomer_accepts("".join(lines))
+
+
+def renumbered(line: str, seq: int) -> str:
+    """An entry as if it had been this one of the log."""
+    told = json.loads(line)
+    told["entry"]["seq"] = seq
+    return canonical(told) + "\n"
 
 
 def test_fields_of_the_head_are_held_against_the_checkpoint(case: Case) -> None:
