@@ -130,16 +130,20 @@ def receipt(told, state):
     return f"entry {index} of {state['origin']}, in the log of {size} entries"
 
 
-def consistency(told, state):
-    (old, old_root), name, proof = held(state), told["hash"], told["proof"]
-    size, root = head(told["checkpoint"], name, state)
-    need(told["from"] == old, f"a proof from {told['from']} entries, where {old} are held")
-    need(old <= size, "a log that is shorter than the checkpoint held")
-    if 0 < old < size:
+def check_growth(name, old, old_root, new, new_root, proof):
+    need(old <= new, "a log that is shorter than the checkpoint held")
+    if 0 < old < new:
         edge = old & -old  # leaves of the older tree's last complete subtree: the proof begins with its root
-        first = old_root if edge == old else unbase64(proof.pop(0))
-        roots = climb(name, (old - 1) // edge, (size - 1) // edge, first, proof)
-        need(roots == (old_root, root), "a log that does not begin with the checkpoint held")
+        first, rest = (old_root, proof) if edge == old else (unbase64(proof[0]), proof[1:])
+        roots = climb(name, (old - 1) // edge, (new - 1) // edge, first, rest)
+        need(roots == (old_root, new_root), "a log that does not begin with the checkpoint held")
+
+
+def consistency(told, state):
+    old, old_root = held(state)
+    size, root = head(told["checkpoint"], told["hash"], state)
+    need(told["from"] == old, f"a proof from {told['from']} entries, where {old} are held")
+    check_growth(told["hash"], old, old_root, size, root, told["proof"])
     state["checkpoint"] = told["checkpoint"]
     return f"{state['origin']} grew from {old} to {size} entries"
 

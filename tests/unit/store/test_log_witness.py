@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,8 +38,7 @@ class Witnessing(ThreadingHTTPServer):
         if int(old.removeprefix("old ")) != self.held[0]:
             return 409, f"{self.held[0]}\n"
         _, size, root = VERIFY.read_checkpoint(note, [self.key])
-        hashes = [base64.b64decode(line) for line in proof]
-        VERIFY.check_consistency("sha256", self.held[0], size, self.held[1], root, hashes)
+        VERIFY.check_growth("sha256", self.held[0], self.held[1], size, root, proof)
         self.held = (size, root)
         return 200, f"— witness.example {size}\n"
 
