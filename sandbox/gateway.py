@@ -18,8 +18,10 @@ from sandbox import __version__, pipeline
 from sandbox.admission import Admission, Stoppable, Turn
 from sandbox.casework.desk import CaseDesk
 from sandbox.casework.documents import in_force as in_force_now
+from sandbox.casework.month import month as month_of
 from sandbox.casework.products import Products
 from sandbox.casework.register import register
+from sandbox.casework.supervision import Report, supervision
 from sandbox.catalogue import Catalogue, Column, Table
 from sandbox.context import Context, Store
 from sandbox.engine import found
@@ -45,7 +47,7 @@ from sandbox.store.answers import Answers
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.cases import Cases
 from sandbox.store.database import Database
-from sandbox.store.freezes import Freeze, Freezes, Scope
+from sandbox.store.freezes import Drill, Freeze, Freezes, Scope, rehearsed
 from sandbox.store.ledger import Ledger
 from sandbox.store.log.caretaker import Caretaker
 from sandbox.store.log.desk import Desk, Retention
@@ -242,18 +244,43 @@ class Gateway:
         """The public register of grants and products, from the log alone."""
         return register(self.database)
 
+    def supervision(self, person: Person, operator: str, month: str) -> Report:
+        """An operator's month, from the log alone: for the bureau, and for the operator itself.
+
+        Refuses ``REQUEST`` for what is no month, ``NOT_FOUND`` for another's report.
+        """
+        if person.role != BUREAU and person.organisation != operator:
+            raise refuse(Code.NOT_FOUND, f"the report on {operator[:80]!a}")
+        wanted = month_of(month)
+        self.logbook.note(person, {"report": wanted.name, "operator": operator})
+        return supervision(self.database, operator, wanted)
+
     def freezes(self, person: Person) -> tuple[Freeze, ...]:
         """Every freeze ever made, oldest first.  The bureau's alone."""
         self._bureau(person)
         return self.store.freezes.history()
 
     def freeze(self, person: Person, scope: Scope, target: str, reason: str) -> Freeze:
-        """Stop queries at once.  The bureau's alone."""
+        """Stop queries at once.  The bureau's alone.  Refuses ``NOT_FOUND`` a target that there is not."""
         self._bureau(person)
-        frozen = self.store.freezes.freeze(scope, target, reason, person.name, utc_now())
-        self._event(Event.FREEZE, person, f"{scope} {target}: {reason}")
+        self._known(scope, target)
+        with self.database.write():
+            frozen = self.store.freezes.freeze(scope, target, reason, person.name, utc_now())
+            self._frozen(Event.FREEZE, person, frozen, "frozen")
         self.watch()
         return frozen
+
+    def drill(self, person: Person, scope: Scope, target: str, reason: str) -> Drill:
+        """Say what a freeze would stop, on record, and stop nothing.  The bureau's alone."""
+        self._bureau(person)
+        self._known(scope, target)
+        meant = rehearsed(scope, target, reason, person.name, utc_now())
+        documents = self.documents()
+        hit = {g.id for g in documents.grants if meant.stops(g.id, _datasets_of(g), g.to)}
+        running = sum(turn.request.grant in hit for turn in self._admission.turns())
+        found = Drill(meant, tuple(sorted(hit)), running)
+        self._frozen(Event.FREEZE, person, meant, "drill", grants=list(found.grants), running=running)
+        return found
 
     def watch(self) -> None:
         """Stop every query that a freeze in force forbids, whoever froze, by whichever process."""
@@ -267,8 +294,10 @@ class Gateway:
     def lift(self, person: Person, id: int) -> Freeze:
         """Approve the lifting of a freeze or, as a second person, complete it.  The bureau's alone."""
         self._bureau(person)
-        lifted = self.store.freezes.lift(id, person.name, utc_now())
-        self._event(Event.LIFT, person, f"freeze {id}")
+        with self.database.write():
+            lifted = self.store.freezes.lift(id, person.name, utc_now())
+            done = "approved" if lifted.lifted_by is None else "lifted"
+            self._frozen(Event.LIFT, person, lifted, done)
         return lifted
 
     def documents(self) -> Documents:
@@ -324,6 +353,36 @@ class Gateway:
             kind, time=utc_now(), person=person.name, organisation=person.organisation, text=text
         )
 
+    def _known(self, scope: Scope, target: str) -> None:
+        """Refuses a target that is mistyped.  Where the documents cannot be read, any may be frozen."""
+        try:
+            documents = self.documents()
+        except Refusal:
+            return
+        known: dict[Scope, set[str]] = {
+            Scope.EVERYTHING: {""},
+            Scope.DATASET: {d.id for d in documents.datasets},
+            Scope.GRANT: {g.id for g in documents.grants},
+            Scope.OPERATOR: {g.to for g in documents.grants},
+        }
+        if target not in known[scope]:
+            raise refuse(Code.NOT_FOUND, f"{scope.value} {target[:80]!a}")
+
+    def _frozen(self, kind: Event, person: Person, freeze: Freeze, decision: str, **more: object) -> None:
+        """A freeze, a drill or a lifting, on record; such entries stay whole."""
+        about = {"freeze": freeze.id, "scope": freeze.scope.value, "target": freeze.target}
+        self.store.audit.append(
+            kind,
+            time=utc_now(),
+            person=person.name,
+            organisation=person.organisation,
+            grant=freeze.target if freeze.scope is Scope.GRANT else "",
+            datasets=[freeze.target] if freeze.scope is Scope.DATASET else (),
+            decision=decision,
+            text=freeze.subject,
+            payload={**about, "reason": freeze.reason, **more},
+        )
+
     def _sees(self, person: Person, grant: Grant) -> bool:
         return person.role in (BUREAU, OWNER) or grant.to == person.organisation
 
@@ -360,7 +419,7 @@ class Gateway:
         )
         if grant is None or not allowed:
             raise refuse(Code.GRANT_UNKNOWN, grant_id[:80])
-        ids = tuple(dict.fromkeys(table.split(".", 1)[0] for table, _ in grant.data))
+        ids = _datasets_of(grant)
         datasets = tuple(d for d in documents.datasets if d.id in ids)
         snapshots = self._snapshots(ids, missing=missing)
         if not missing:
@@ -418,6 +477,10 @@ class Gateway:
             clock_ms=0 if exact else self.home.settings.release_clock_ms,
         )
         return context, engine
+
+
+def _datasets_of(grant: Grant) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(table.split(".", 1)[0] for table, _ in grant.data))
 
 
 def _check_verified(datasets: tuple[Dataset, ...], snapshots: tuple[Snapshot, ...]) -> None:

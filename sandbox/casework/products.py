@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 
+from sandbox.casework import month as months
 from sandbox.errors import Code, refuse
 from sandbox.model import Answer, LogEntry, Person, Refused, Request
 from sandbox.policy.documents import Documents, FeePer, Product
@@ -89,12 +90,12 @@ class Products:
         return found
 
     def statement(self, person: Person, month: str) -> tuple[Line, ...]:
-        """What was delivered in a month (``YYYY-MM``, UTC), from the log: to or by this organisation.
+        """What was delivered in a month (``YYYY-MM``), from the log: to or by this organisation.
 
         The bureau sees all.  Refuses ``REQUEST`` for what is no month.
         """
-        since, until = _month(month)
-        lines = statement(replay(self._database, (Event.DELIVERY,), since, until))
+        wanted = months.month(month)
+        lines = statement(replay(self._database, (Event.DELIVERY,), wanted.since, wanted.until))
         mine = (person.organisation,)
         return tuple(x for x in lines if person.role == BUREAU or x.recipient in mine or x.provider in mine)
 
@@ -145,13 +146,3 @@ def _provider(product: Product, documents: Documents) -> str:
 
 def _plain(price: Fraction) -> str:
     return format(Decimal(decimal(price)), "f")
-
-
-def _month(text: str) -> tuple[dt.datetime, dt.datetime]:
-    try:
-        since = dt.datetime.strptime(text, "%Y-%m").replace(tzinfo=dt.UTC)
-        until = (since + dt.timedelta(days=32)).replace(day=1)
-    except (ValueError, OverflowError):
-        hint, zh = "a month as YYYY-MM", "应为 YYYY-MM 格式的月份"
-        raise refuse(Code.REQUEST, "the month", hint, zh) from None
-    return since, until

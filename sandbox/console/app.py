@@ -21,7 +21,19 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from sandbox.console import answers, ask, audits, budgets, bureau, cases, catalogue, door, logs, owner
+from sandbox.console import (
+    answers,
+    ask,
+    audits,
+    budgets,
+    bureau,
+    cases,
+    catalogue,
+    door,
+    logs,
+    owner,
+    supervision,
+)
 from sandbox.console.locale import Locale, spoken
 from sandbox.console.page import Page
 from sandbox.console.paint import Painter
@@ -51,6 +63,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *cases.PAGES,
     *audits.PAGES,
     *owner.PAGES,
+    *supervision.PAGES,
 )
 
 

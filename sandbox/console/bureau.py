@@ -22,7 +22,7 @@ from sandbox.model import LogEntry, Words
 from sandbox.policy.diff import differences
 from sandbox.policy.documents import Documents
 from sandbox.store.audit import Event
-from sandbox.store.freezes import Scope
+from sandbox.store.freezes import Drill, Scope
 
 _LONGEST_REASON: Final = 400
 
@@ -81,6 +81,8 @@ def freezes(visit: Visit) -> Response:
 def freeze(visit: Visit) -> Response:
     """Ask whether it is meant, then stop queries at once."""
     scope, target, reason = _wanted(visit)
+    if visit.field("drill") == "yes":
+        return _freezes(visit, visit.console.gateway.drill(visit.person, scope, target, reason))
     if visit.field("confirmed") != "yes":
         return visit.page("confirm.html", scope=scope, target=target, reason=reason)
     visit.console.gateway.freeze(visit.person, scope, target, reason)
@@ -120,11 +122,12 @@ def targets(documents: Documents) -> dict[Scope, Sequence[str]]:
     }
 
 
-def _freezes(visit: Visit) -> Response:
+def _freezes(visit: Visit, drilled: Drill | None = None) -> Response:
     gateway = visit.console.gateway
     found = gateway.freezes(visit.person)
     return visit.page(
         "freezes.html",
+        drilled=drilled,
         frozen=[f for f in found if f.lifted_by is None],
         past=[f for f in reversed(found) if f.lifted_by is not None][:50],
         targets=targets(gateway.documents()),

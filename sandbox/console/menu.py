@@ -33,6 +33,7 @@ ITEMS: Final = (
     Item("/budgets", Words("预算", "Budgets"), EVERYBODY),
     Item("/cases", Words("申请与审核", "Cases"), BUREAU | OWNER | frozenset({"operator"})),
     Item("/freezes", Words("冻结", "Freezes"), BUREAU),
+    Item("/supervision", Words("监管月报", "Supervision"), BUREAU | frozenset({"operator"})),
     Item("/policies", Words("政策", "Policies"), READERS),
     Item("/people", Words("人员", "People"), BUREAU),
     Item("/audit", Words("审计验证", "Audit"), READERS),

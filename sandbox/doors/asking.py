@@ -20,9 +20,11 @@ from sandbox.doors import wire
 from sandbox.errors import Code, Refusal, refuse
 from sandbox.model import Person, Request, Within
 from sandbox.privacy.accounting import parse_epsilon
+from sandbox.store.freezes import Scope
 
 FIELDS: Final = ("sql", "grant", "epsilon", "within", "idempotency_key")
 LONGEST_BODY: Final = 64 * 1024
+LONGEST_REASON: Final = 400
 _LONGEST_KEY: Final = 200
 _WITHIN: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(%?)")
 
@@ -119,6 +121,39 @@ def read_case(data: bytes, *, opening: bool) -> CaseBody:
     body = _object(data, (word, *others))
     told = {name: _text(body, name) if name in body else "" for name in ("text", "hash", "note")}
     return CaseBody(_text(body, word), **told)
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeBody:
+    """What to freeze and why; ``drill``: only say what that would stop."""
+
+    scope: Scope
+    target: str
+    reason: str
+    drill: bool
+
+
+def read_freeze(data: bytes) -> FreezeBody:
+    """Read the body that freezes.  Refuses with ``Code.REQUEST``."""
+    body = _object(data, ("scope", "target", "reason", "drill"))
+    drill = body.get("drill", False)
+    if not isinstance(drill, bool):
+        raise _form("drill", "give true or false", "应为 true 或 false")
+    target = _text(body, "target") if "target" in body else ""
+    return freeze_of(_text(body, "scope"), target, _text(body, "reason"), drill=drill)
+
+
+def freeze_of(scope: str, target: str, reason: str, *, drill: bool) -> FreezeBody:
+    """A freeze as it was asked for.  Refuses with ``Code.REQUEST`` what names too much or too little."""
+    if scope not in set(Scope):
+        known = ", ".join(Scope)
+        raise _form("the scope", f"one of: {known}", f"可用：{known}")
+    if (Scope(scope) is Scope.EVERYTHING) != (not target):
+        hint, zh = "name one for every scope but everything", "除 everything 外须指明对象"
+        raise _form("the target", hint, zh)
+    if not 0 < len(reason) <= LONGEST_REASON:
+        raise _form("the reason", f"1 to {LONGEST_REASON} characters", f"1 至 {LONGEST_REASON} 个字")
+    return FreezeBody(Scope(scope), target, reason, drill)
 
 
 def parse_within(text: str) -> Within:

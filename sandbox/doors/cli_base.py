@@ -208,6 +208,15 @@ def guarded(terminal: Terminal) -> Iterator[None]:
         raise typer.Exit(terminal.refused((Reason(Code.INTERNAL),), incident=incident(error))) from None
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file of the user's.  Refuses with ``Code.REQUEST`` if it cannot be."""
+    try:
+        path.write_bytes(data)
+    except OSError:
+        hint = "name a file that you may write"
+        raise refuse(Code.REQUEST, "a file cannot be written", hint, "请给出可写的文件") from None
+
+
 def read_text(path: Path) -> str:
     """A file of the user's.  Refuses with ``Code.REQUEST`` if it cannot be read as UTF-8."""
     try:

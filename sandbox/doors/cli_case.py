@@ -12,6 +12,7 @@ import typer
 from sandbox.casework.products import Line
 from sandbox.casework.register import as_csv
 from sandbox.casework.register import as_json as as_register
+from sandbox.casework.supervision import as_json as report_json
 from sandbox.doors import cases, forms, screens, wire
 from sandbox.doors.cli_base import (
     BUREAU,
@@ -24,7 +25,10 @@ from sandbox.doors.cli_base import (
     group,
     read_text,
     terminal_of,
+    write_bytes,
 )
+from sandbox.doors.report_pdf import as_pdf
+from sandbox.doors.report_words import sections, title
 from sandbox.doors.terminal import Terminal
 from sandbox.model import Refused, Words
 from sandbox.policy.parts import decimal
@@ -44,6 +48,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(case)
     app.add_typer(product)
     command(app, "register")(show_register)
+    command(app, "supervision")(show_supervision)
 
 
 @command(case, "open")
@@ -251,6 +256,32 @@ def show_register(
         heads = ("kind", "id", "state", "since", "organisation", "title", "until", "mode")
         days = ({**row, "since": row["since"][:10], "title": row[title]} for row in rows)
         terminal.table(heads, ([row[head] for head in heads] for row in days))
+
+
+def show_supervision(
+    operator: Annotated[str, typer.Argument(metavar="OPERATOR", help="An organisation. 运营单位")],
+    month: Annotated[str, typer.Argument(metavar="MONTH", help="As 2026-11. 月份")],
+    pdf: Annotated[Path | None, typer.Option("--pdf", help="Write it here as PDF. 写成 PDF")] = None,
+    name: AsOption = BUREAU,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+    lang: LangOption = None,
+) -> None:
+    """Report on an operator's month, from the log alone.  监管月报。"""
+    terminal = terminal_of(lang, as_json)
+    with gateway_of(home, name) as (gateway, person):
+        found = gateway.supervision(person, operator, month)
+    spoken = terminal.spoken[0]
+    if pdf is not None:
+        write_bytes(pdf, as_pdf(found, spoken))
+    if as_json:
+        terminal.raw(report_json(found) + "\n")
+    elif pdf is None:
+        terminal.line(title(found).text(spoken))
+        for section in sections(found, spoken):
+            terminal.line(f"\n{section.title}" + ("" if section.rows else f": {section.empty}"))
+            if section.rows:
+                terminal.table(section.heads, section.rows, section.right)
 
 
 def _cells(found: Line) -> list[str]:

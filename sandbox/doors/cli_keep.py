@@ -37,7 +37,7 @@ from sandbox.store.accounts import Accounts
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.cases import Cases
 from sandbox.store.database import Database
-from sandbox.store.freezes import Freeze, Scope
+from sandbox.store.freezes import Drill, Freeze, Scope
 from sandbox.store.log.hashing import HASHES, SHA256, SM3
 from sandbox.store.log.note import NAME
 from sandbox.store.log.transparency import begin
@@ -154,6 +154,8 @@ def freeze(
     scope: Annotated[Scope, typer.Argument(help="What to stop. 范围")],
     reason: Annotated[str, typer.Option("--reason", help="Why. 原因")],
     target: Annotated[str, typer.Argument(help="Its id; none for everything. 对象")] = "",
+    *,
+    drill: Annotated[bool, typer.Option("--drill", help="Only say what it would stop. 演练")] = False,
     name: AsOption = BUREAU,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -164,6 +166,9 @@ def freeze(
         raise typer.BadParameter("name a target for every scope but everything, and a reason")
     terminal = terminal_of(lang, as_json)
     with gateway_of(home, name) as (gateway, person):
+        if drill:
+            _drilled(terminal, gateway.drill(person, scope, target, reason))
+            return
         found = gateway.freeze(person, scope, target, reason)
     _frozen(terminal, found)
 
@@ -180,6 +185,16 @@ def lift(
     with gateway_of(home, name) as (gateway, person):
         found = gateway.lift(person, id)
     _frozen(terminal, found)
+
+
+def _drilled(terminal: Terminal, found: Drill) -> None:
+    if terminal.as_json:
+        terminal.json(wire.drill(found))
+        return
+    told, grants = found.freeze.subject, " ".join(found.grants) or "–"
+    zh = f"演练，未冻结：{told}；将停止授权 {grants}，执行中的查询 {found.running} 项"
+    en = f"drill, nothing is frozen: {told}; it would stop grants {grants}, {found.running} queries at work"
+    terminal.lines([Words(zh, en)], "")
 
 
 def _frozen(terminal: Terminal, found: Freeze) -> None:

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Final
 
-from sandbox.errors import Code, Refusal, refuse
+from sandbox.errors import Code, Lang, Refusal, refuse
 from sandbox.store.audit import Event
 from sandbox.store.search import MOST_ENTRIES, LogFilter
 
@@ -48,6 +48,15 @@ def log_filter(given: Mapping[str, str]) -> LogFilter:
 def number(name: str, text: str) -> int:
     """A whole number such as an entry's.  Refuses with ``Code.REQUEST``."""
     return _number(name, text, MOST) or 0
+
+
+def lang(text: str) -> Lang:
+    """A language.  Refuses with ``Code.REQUEST``."""
+    if text == "zh":
+        return "zh"
+    if text == "en":
+        return "en"
+    raise _refused("lang", "zh or en", "zh 或 en")
 
 
 def _kind(text: str | None) -> Event | None:

@@ -18,21 +18,25 @@ from starlette.responses import Response
 
 import sandbox
 from sandbox.casework.register import as_csv, as_json
+from sandbox.casework.supervision import as_json as report_json
 from sandbox.console.app import mount
 from sandbox.doors import cases, filters, http_reply, http_schema, wire
 from sandbox.doors.asking import (
     LONGEST_BODY,
     Asked,
     CaseBody,
+    FreezeBody,
     Saved,
     read_account,
     read_body,
     read_case,
+    read_freeze,
     read_view,
 )
 from sandbox.doors.http_shield import Shield
 from sandbox.doors.metrics import CONTENT_TYPE, Metrics
 from sandbox.doors.ports import Gateway
+from sandbox.doors.report_pdf import as_pdf
 from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.model import Person, Refused
 from sandbox.policy.workflow.states import Kind, State, Verb
@@ -151,6 +155,34 @@ class Door:
         if wanted is http_reply.Form.ARROW:
             raise refuse(Code.FORMAT, wanted.value)
         return Response(as_json(rows), media_type=http_reply.JSON)
+
+    def supervision(self, person: Person, parameters: Mapping[str, str]) -> Response:
+        """The report on an operator's month."""
+        http_reply.only(parameters, "operator", "month", "format", "lang")
+        form = parameters.get("format", "json")
+        if form not in ("json", "pdf"):
+            raise refuse(Code.FORMAT, ascii(form[:40]))
+        operator = parameters.get("operator", person.organisation)
+        found = self._gateway.supervision(person, operator, parameters.get("month", ""))
+        if form == "pdf":
+            lang = filters.lang(parameters.get("lang", "zh"))
+            return Response(as_pdf(found, lang), media_type="application/pdf")
+        return Response(report_json(found), media_type=http_reply.JSON)
+
+    def freezes(self, person: Person) -> Response:
+        """Every freeze ever made."""
+        return http_reply.json({"freezes": [wire.freeze(one) for one in self._gateway.freezes(person)]})
+
+    def freeze(self, person: Person, given: FreezeBody) -> Response:
+        """Stop queries at once, or say what that would stop."""
+        about = (person, given.scope, given.target, given.reason)
+        if given.drill:
+            return http_reply.json(wire.drill(self._gateway.drill(*about)))
+        return http_reply.json(wire.freeze(self._gateway.freeze(*about)))
+
+    def lift(self, person: Person, id: int) -> Response:
+        """Approve a lifting, or complete it."""
+        return http_reply.json(wire.freeze(self._gateway.lift(person, id)))
 
     def log(self, person: Person, request: Request) -> Response:
         """A page of the log."""
@@ -294,6 +326,11 @@ async def stepping(request: Request) -> CaseBody:
     return read_case(await _bytes(request), opening=False)
 
 
+async def freezing(request: Request) -> FreezeBody:
+    """The freeze that the body asks for.  Refuses ``Code.TOO_LARGE``, ``REQUEST``."""
+    return read_freeze(await _bytes(request))
+
+
 async def _bytes(request: Request) -> bytes:
     """A body of JSON, at most 64 KiB of it."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -345,6 +382,7 @@ Bare = Annotated[None, Depends(bare)]
 Seq = Annotated[int, Path(ge=0, le=MOST)]
 OpeningBody = Annotated[CaseBody, Depends(opening)]
 SteppingBody = Annotated[CaseBody, Depends(stepping)]
+FreezingBody = Annotated[FreezeBody, Depends(freezing)]
 
 
 def query(request: Request, person: Who, form: Wanted, asked: Body) -> Response:
@@ -418,6 +456,26 @@ def register(request: Request, _person: Who, form: Wanted) -> Response:
     return door_of(request).register(form)
 
 
+def supervision(request: Request, person: Who) -> Response:
+    """Report on an operator's month."""
+    return door_of(request).supervision(person, _parameters(request))
+
+
+def freezes(request: Request, person: Who, _: Bare) -> Response:
+    """List the freezes."""
+    return door_of(request).freezes(person)
+
+
+def freeze(request: Request, person: Who, _: Bare, given: FreezingBody) -> Response:
+    """Stop queries."""
+    return door_of(request).freeze(person, given)
+
+
+def lift(request: Request, person: Who, _: Bare, id: Seq) -> Response:
+    """Lift a freeze."""
+    return door_of(request).lift(person, id)
+
+
 def log(request: Request, person: Who) -> Response:
     """Read the log."""
     return door_of(request).log(person, request)
@@ -488,6 +546,10 @@ _ENDPOINTS: Final[dict[str, Callable[..., Response]]] = {
     "/v1/products/{id}": product,
     "/v1/statements": statement,
     "/v1/register": register,
+    "/v1/supervision": supervision,
+    "/v1/freezes": freezes,
+    "/v1/freezes/new": freeze,
+    "/v1/freezes/{id}/lift": lift,
     "/v1/log": log,
     "/v1/log/views": views,
     "/v1/log/views/save": save_view,

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sandbox.doors import filters, http_reply
+from sandbox.doors.asking import LONGEST_REASON
 from sandbox.policy.workflow.states import Kind, Verb
+from sandbox.store.freezes import Scope
 from sandbox.store.log.hashing import HASHES
 from sandbox.store.log.receipt import CONSISTENCY, RECEIPT
 
@@ -201,6 +203,49 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Products": _object(products=_list({"type": "object"})),
     "Statement": _object(month=_STRING, lines=_list({"type": "object"})),
     "Register": _object(register=_list({"type": "object", "additionalProperties": _STRING})),
+    "Supervision": _object(
+        operator=_STRING,
+        month=_STRING,
+        entries=_WHOLE,
+        uses=_list({"type": "object"}),
+        refusals=_list(_list({"type": ["string", "integer"]})),
+        datasets=_list(_list({"type": ["string", "integer"]})),
+        alerts=_list({"type": "object"}),
+        freezes=_list({"type": "object"}),
+        cases=_list({"type": "object"}),
+        deliveries=_list({"type": "object"}),
+    ),
+    "Freezes": _object(freezes=_list(_ref("Freeze"))),
+    "Freeze": {
+        "type": "object",
+        "properties": {
+            "id": {**_WHOLE, "description": "0 for a drill."},
+            "scope": {"enum": [scope.value for scope in Scope]},
+            "target": _STRING,
+            "reason": _STRING,
+            "by": _STRING,
+            "time": _STRING,
+            "approved_by": {"type": ["string", "null"]},
+            "lifted_by": {"type": ["string", "null"]},
+            "lifted": {"type": ["string", "null"]},
+            "drill": _TRUTH,
+            "grants": {**_list(_STRING), "description": "Of a drill: the grants that it would have stopped."},
+            "running": {**_WHOLE, "description": "Of a drill: their queries at work."},
+        },
+        "required": ["id", "scope", "target", "reason", "by", "time"],
+    },
+    "Freezing": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["scope", "reason"],
+        "properties": {
+            "scope": {"enum": [scope.value for scope in Scope]},
+            "target": {**_STRING, "description": "Its id; none for everything."},
+            "reason": {**_STRING, "maxLength": LONGEST_REASON, "description": "Shown to those it stops."},
+            "drill": {**_TRUTH, "description": "Say what it would stop, on record, and stop nothing."},
+        },
+        "example": {"scope": "everything", "reason": "drill of November", "drill": True},
+    },
     "Receipt": _object(
         format={"const": RECEIPT},
         hash={"enum": list(HASHES)},
@@ -325,6 +370,22 @@ ROUTES: Final[dict[str, Route]] = {
     ),
     "/v1/register": Route(
         "GET", "The public register of grants and products.", "Register", parameters=("format",)
+    ),
+    "/v1/supervision": Route(
+        "GET",
+        "The report on an operator's month, from the log alone; its own, or any for the bureau.",
+        "Supervision",
+        parameters=("operator", "month", "lang"),
+    ),
+    "/v1/freezes": Route("GET", "Every freeze ever made; the bureau's.", "Freezes"),
+    "/v1/freezes/new": Route(
+        "POST",
+        "Stop queries at once, or (drill) say what it would stop; the bureau's.",
+        "Freeze",
+        "Freezing",
+    ),
+    "/v1/freezes/{id}/lift": Route(
+        "POST", "Agree to lift a freeze; a second person completes it; the bureau's.", "Freeze"
     ),
     "/v1/log": Route("GET", "The audit log, newest first.", "Page", parameters=(*filters.NAMES, "view")),
     "/v1/log/views": Route("GET", "Your saved views of the log, and those shared.", "Views"),

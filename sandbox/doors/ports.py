@@ -11,11 +11,12 @@ from typing import Protocol
 
 from sandbox.casework.desk import CaseDesk
 from sandbox.casework.products import Products
+from sandbox.casework.supervision import Report
 from sandbox.catalogue import Catalogue
 from sandbox.home import Home
 from sandbox.model import Answer, Balance, Explained, Person, Refused, Request
 from sandbox.policy.documents import Documents, Grant
-from sandbox.store.freezes import Freeze, Scope
+from sandbox.store.freezes import Drill, Freeze, Scope
 from sandbox.store.log.desk import Desk
 from sandbox.store.logbook import Logbook
 from sandbox.store.search import LogFilter, Page
@@ -121,6 +122,14 @@ class Gateway(Protocol):
 
     def freeze(self, person: Person, scope: Scope, target: str, reason: str) -> Freeze:
         """Stop queries at once.  The bureau's alone."""
+        ...
+
+    def drill(self, person: Person, scope: Scope, target: str, reason: str) -> Drill:
+        """Say what a freeze would stop, on record, and stop nothing.  The bureau's alone."""
+        ...
+
+    def supervision(self, person: Person, operator: str, month: str) -> Report:
+        """An operator's month, from the log alone."""
         ...
 
     def lift(self, person: Person, id: int) -> Freeze:

@@ -27,7 +27,7 @@ from sandbox.model import (
 from sandbox.monitor.rule import Rule
 from sandbox.policy.documents import DpGuard, Grant
 from sandbox.policy.parts import decimal
-from sandbox.store.freezes import Freeze
+from sandbox.store.freezes import Drill, Freeze
 from sandbox.store.log.receipt import document
 from sandbox.store.log.witness import Delivery
 from sandbox.store.search import Page
@@ -219,6 +219,11 @@ def freeze(found: Freeze) -> Json:
         "lifted_by": found.lifted_by,
         "lifted": found.lifted.isoformat() if found.lifted else None,
     }
+
+
+def drill(found: Drill) -> Json:
+    """What a freeze would have stopped."""
+    return {**freeze(found.freeze), "drill": True, "grants": list(found.grants), "running": found.running}
 
 
 def grants(views: Iterable[GrantView]) -> Json:

@@ -47,6 +47,40 @@ class Freeze:
         """What is frozen and why, for a refusal."""
         return f"{self.scope.value} {self.target}".rstrip() + f" ({self.reason})"
 
+    def stops(self, grant: str, datasets: Iterable[str], organisation: str) -> bool:
+        """Whether it stops a query of this kind, as ``Freezes.frozen`` finds it."""
+        match self.scope:
+            case Scope.EVERYTHING:
+                return True
+            case Scope.DATASET:
+                return self.target in datasets
+            case Scope.GRANT:
+                return self.target == grant
+            case Scope.OPERATOR:
+                return self.target == organisation
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """What a freeze would have stopped: the grants, and how many of their queries were at work."""
+
+    freeze: Freeze
+    grants: tuple[str, ...]
+    running: int
+
+
+def rehearsed(scope: Scope, target: str, reason: str, by: str, now: dt.datetime) -> Freeze:
+    """A freeze that is nowhere in force.  Raises ``ValueError`` as ``Freezes.freeze``."""
+    _complete(scope, target, reason, by)
+    return Freeze(0, scope, target, reason, by, now)
+
+
+def _complete(scope: Scope, target: str, reason: str, by: str) -> None:
+    if (scope is Scope.EVERYTHING) != (not target):
+        raise ValueError("a target is named for every scope but everything")
+    if not reason or not by:
+        raise ValueError("a freeze has a reason and a person")
+
 
 class Freezes:
     """All freezes, in force and lifted."""
@@ -56,10 +90,7 @@ class Freezes:
 
     def freeze(self, scope: Scope, target: str, reason: str, by: str, now: dt.datetime) -> Freeze:
         """Stop what ``scope`` and ``target`` name.  Raises ``ValueError`` if they do not fit together."""
-        if (scope is Scope.EVERYTHING) != (not target):
-            raise ValueError("a target is named for every scope but everything")
-        if not reason or not by:
-            raise ValueError("a freeze has a reason and a person")
+        _complete(scope, target, reason, by)
         values = {"scope": scope.value, "target": target, "reason": reason}
         with self._database.write() as connection:
             statement = insert(freezes).values(**values, frozen_by=by, frozen_at=micros(now))

@@ -42,7 +42,7 @@ class Logbook:
         asked = {name: str(value) for name, value in asdict(filters).items() if value is not None}
         with self._database.write():
             self._search.follow(CATCH_UP)
-            self._enter(person, {"filters": asked, "entries": len(page.entries)})
+            self.note(person, {"filters": asked, "entries": len(page.entries)})
         return page
 
     def of_dataset(self, person: Person, dataset: str, limit: int) -> Page:
@@ -51,7 +51,7 @@ class Logbook:
         for kind in (Event.OUTCOME, Event.REFUSAL):
             found += self._search.entries(LogFilter(dataset=dataset, kind=kind, limit=limit)).entries
         newest = sorted(found, key=lambda entry: -entry.seq)[:limit]
-        self._enter(person, {"filters": {"dataset": dataset}, "entries": len(newest)})
+        self.note(person, {"filters": {"dataset": dataset}, "entries": len(newest)})
         return Page(tuple(newest), None)
 
     def entry(self, person: Person, seq: int) -> LogEntry:
@@ -59,7 +59,7 @@ class Logbook:
         entry = self._audit.entry(seq)
         if entry is None or (person.role != BUREAU and entry.organisation != person.organisation):
             raise refuse(Code.NOT_FOUND, f"entry {seq}")
-        self._enter(person, {"entry": seq})
+        self.note(person, {"entry": seq})
         return entry
 
     def views(self, person: Person) -> tuple[View, ...]:
@@ -85,7 +85,8 @@ class Logbook:
             raise refuse(Code.ROLE)
         return SHARED if shared else person.name
 
-    def _enter(self, person: Person, payload: Mapping[str, object]) -> None:
+    def note(self, person: Person, payload: Mapping[str, object]) -> None:
+        """Who reads what is on record."""
         self._audit.append(
             Event.READ,
             time=self._now(),

@@ -20,13 +20,16 @@ def replay(
     kinds: tuple[Event, ...],
     since: dt.datetime | None = None,
     until: dt.datetime | None = None,
+    organisation: str | None = None,
 ) -> Iterator[LogEntry]:
-    """Entries of these kinds, oldest first; ``since`` is included, ``until`` is not."""
+    """Entries of these kinds, oldest first, of one organisation or all; ``until`` is not included."""
     wanted = rows(audit).where(audit.c.kind.in_([kind.value for kind in kinds]))
     if since is not None:
         wanted = wanted.where(audit.c.time >= micros(since))
     if until is not None:
         wanted = wanted.where(audit.c.time < micros(until))
+    if organisation is not None:
+        wanted = wanted.where(audit.c.organisation == organisation)
     last = -1
     while True:
         page = wanted.where(audit.c.seq > last).order_by(audit.c.seq).limit(SLICE)

@@ -21,10 +21,13 @@ SLICE: Final = 20_000
 """Entries of one transaction: others wait no longer than that takes."""
 
 _KEPT: Final = tuple(
-    kind.value for kind in (Event.KEY, Event.PURGE, Event.APPROVAL, Event.CASE, Event.DELIVERY)
-)
-"""Entries that stay whole: what proves keys, limits, what was deleted, and what the public register and the
-statements are made of, is about no one's questions."""
+    kind.value
+    for kind in (
+        Event.KEY, Event.PURGE, Event.APPROVAL, Event.CASE, Event.DELIVERY, Event.FREEZE, Event.LIFT,
+    )
+)  # fmt: skip
+"""Entries that stay whole: what proves keys, limits, freezes, what was deleted, and what the register, the
+statements and the reports are made of, is about no one's questions."""
 
 
 def purge_personal(

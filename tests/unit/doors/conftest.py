@@ -17,8 +17,10 @@ import pyarrow as pa
 import pytest
 
 from sandbox.casework.desk import CaseDesk
+from sandbox.casework.month import month as month_of
 from sandbox.casework.products import Products
 from sandbox.casework.register import register
+from sandbox.casework.supervision import Report, supervision
 from sandbox.catalogue import Catalogue, Kind
 from sandbox.doors.http import App, create_app
 from sandbox.errors import Code, Reason, refuse
@@ -42,7 +44,7 @@ from sandbox.store.answers import Answers
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.cases import Cases
 from sandbox.store.database import Database
-from sandbox.store.freezes import Freeze, Freezes, Scope
+from sandbox.store.freezes import Drill, Freeze, Freezes, Scope, rehearsed
 from sandbox.store.log.desk import Desk, Retention
 from sandbox.store.log.transparency import TransparencyLog
 from sandbox.store.log.witness import Witness
@@ -172,6 +174,12 @@ class SimpleGateway:
 
     def register(self) -> tuple[dict[str, str], ...]:
         return register(self._database)
+
+    def supervision(self, person: Person, operator: str, month: str) -> Report:
+        return supervision(self._database, operator, month_of(month))
+
+    def drill(self, person: Person, scope: Scope, target: str, reason: str) -> Drill:
+        return Drill(rehearsed(scope, target, reason, person.name, NOW), ("G-1",), 1)
 
     def documents(self) -> Documents:
         return documents()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from sandbox.casework.month import ZONE
 from sandbox.doors.cli import app
 from sandbox.doors.http import create_app
 from sandbox.home import create_home
@@ -85,10 +86,55 @@ def test_what_is_refused(client: Client, path: str, body: dict[str, object], cod
         ("/v1/statements?month=", "DS-803"),
         ("/v1/statements?year=2026", "DS-803"),
         ("/v1/register?format=arrow", "DS-807"),
+        ("/v1/supervision?month=", "DS-803"),
+        ("/v1/supervision?month=2026-03&format=csv", "DS-807"),
+        ("/v1/supervision?month=2026-03&format=pdf&lang=fr", "DS-803"),
+        ("/v1/supervision?month=2026-03&more=1", "DS-803"),
     ],
 )
 def test_what_is_not_there(client: Client, path: str, code: str) -> None:
     assert client.get(path).json()["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"scope": "grant", "target": "G-1", "reason": "x"}, "DS-802"),
+        ({"scope": "planet", "reason": "x"}, "DS-803"),
+        ({"scope": "grant", "reason": "x"}, "DS-803"),
+        ({"scope": "everything", "target": "x", "reason": "x"}, "DS-803"),
+        ({"scope": "everything", "reason": ""}, "DS-803"),
+        ({"scope": "everything", "reason": "x" * 401}, "DS-803"),
+        ({"scope": "everything", "reason": "x", "drill": "yes"}, "DS-803"),
+        ({"scope": "everything"}, "DS-803"),
+    ],
+)
+def test_freezes_that_are_refused(client: Client, body: dict[str, object], code: str) -> None:
+    assert client.post("/v1/freezes/new", json=body).json()["code"] == code
+
+
+def test_a_freeze_through_http_takes_two_to_lift(client: Client, database: Database) -> None:
+    def of(name: str) -> dict[str, str]:
+        token = Accounts(database).issue(Person(name, "bureau", "bureau"), "test", dt.datetime.now(dt.UTC))
+        return {"authorization": f"Bearer {token}"}
+
+    wanted = {"scope": "operator", "target": "operator-a", "reason": "查"}
+    drilled = client.post("/v1/freezes/new", json={**wanted, "drill": True}, headers=of("bea")).json()
+    assert (drilled["drill"], drilled["grants"], drilled["running"], drilled["id"]) == (True, ["G-1"], 1, 0)
+    assert client.get("/v1/freezes", headers=of("bea")).json() == {"freezes": []}
+    frozen = client.post("/v1/freezes/new", json=wanted, headers=of("bea")).json()
+    lift = f"/v1/freezes/{frozen['id']}/lift"
+    assert client.post(lift, headers=of("bea")).json()["approved_by"] == "bea"
+    assert client.post(lift, headers=of("bea")).json()["code"] == "DS-308"
+    assert client.post(lift, headers=of("bob")).json()["lifted_by"] == "bob"
+    assert [f["lifted_by"] for f in client.get("/v1/freezes", headers=of("bea")).json()["freezes"]] == ["bob"]
+
+
+def test_the_report_of_a_month_has_two_forms(client: Client) -> None:
+    told = client.get("/v1/supervision?month=2026-03").json()
+    assert (told["operator"], told["month"], told["entries"]) == ("operator-a", "2026-03", 0)
+    paper = client.get("/v1/supervision?month=2026-03&format=pdf&lang=en")
+    assert paper.headers["content-type"] == "application/pdf" and paper.content.startswith(b"%PDF-")
 
 
 def test_lists_are_empty_at_first(client: Client) -> None:
@@ -170,7 +216,7 @@ def test_the_command_line_takes_a_case_to_its_end_and_delivers(home: Path, tmp_p
     assert "3" in run(*get, "--set", "least=2")
     run(*get, "--set", "least=x", exit=18)
     run(*get, "--set", "least", exit=2)
-    month = f"{dt.datetime.now(dt.UTC):%Y-%m}"
+    month = f"{dt.datetime.now(ZONE):%Y-%m}"
     statement = ("product", "statement", month, "--as", "carl")
     (line,) = json.loads(run(*statement, "--json"))["lines"]
     assert (line["deliveries"], line["amount"]) == (3, "1.5")
@@ -178,4 +224,12 @@ def test_the_command_line_takes_a_case_to_its_end_and_delivers(home: Path, tmp_p
     run("freeze", "grant", "G-1", "--reason", "停")
     run(*get, "--set", "least=1", exit=13)
     assert json.loads(run("register", "--json")) == {"register": []}
+    told = json.loads(run("supervision", "运营公司", month, "--json"))
+    assert [line["product"] for line in told["deliveries"]] == ["P-1"] and told["freezes"]
+    paper = tmp_path / "report.pdf"
+    assert "监管月报" in run("supervision", "运营公司", month, "--lang", "zh")
+    assert run("supervision", "运营公司", month, "--pdf", str(paper)) == ""
+    assert paper.read_bytes().startswith(b"%PDF-")
+    run("supervision", "运营公司", month, "--pdf", str(tmp_path), exit=18)
+    run("supervision", "运营公司", "now", exit=18)
     assert run("register", "--csv").startswith("case,kind") and "organisation" in run("register")

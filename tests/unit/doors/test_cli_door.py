@@ -236,7 +236,12 @@ def test_people_come_with_a_token_that_is_shown_once(home: Path) -> None:
 
 def test_freezing_stops_and_lifting_takes_two(home: Path) -> None:
     run("people", "add", "zhao", "--role", "bureau", "--organisation", "bureau")
+    drilled = json_of(run("freeze", "grant", GRANT, "--reason", "drill", "--drill", "--json"))
+    assert drilled["grants"] == [GRANT] and "nothing is frozen" in run(
+        "freeze", "grant", GRANT, "--reason", "drill", "--drill"
+    ).stdout.replace("\n", " ")
     frozen = json_of(run("freeze", "grant", GRANT, "--reason", "drill", "--json"))
+    assert run("freeze", "grant", GRANT + "x", "--reason", "typo").exit_code == 18
     assert ask("query", COUNT).exit_code == 13
     assert run("freeze", "everything", "--reason", "x", "--as", "li").exit_code == 18
     number = str(frozen["id"])

@@ -235,6 +235,24 @@ def test_a_freeze_is_confirmed_and_lifted_by_two(browse: Opened, gateway: Any) -
     assert "DS-" in again.text and gateway.freezes(bureau.person)[0].lifted_by is None
 
 
+def test_a_drill_freezes_nothing(browse: Opened, gateway: Any) -> None:
+    wanted = {"scope": "grant", "target": "G-2025-017", "reason": "十一月演练", "drill": "yes"}
+    told = browse("bureau").post("/freezes", wanted)
+    assert told.status_code == 200 and "nothing is frozen" in told.text and "十一月演练" in told.text
+    assert gateway.freezes(PEOPLE["bureau"]) == ()
+
+
+def test_the_report_of_a_month_is_a_page_and_a_paper(browse: Opened) -> None:
+    bureau = browse("bureau")
+    page = bureau.get("/supervision")
+    assert page.status_code == 200 and "Queries" in page.text and "/console/supervision.pdf?" in page.text
+    paper = bureau.get("/supervision.pdf?operator=operator-a&month=2026-03")
+    assert paper.content.startswith(b"%PDF-")
+    assert paper.headers["content-disposition"] == 'attachment; filename="supervision-2026-03.pdf"'
+    assert bureau.get("/supervision?month=../../x").status_code == 400
+    assert bureau.get("/supervision.pdf").status_code == 400
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"scope": "planet"}, {"target": "G-NONE"}, {"reason": ""}, {"reason": "x" * 401}, {"scope": "dataset"}],

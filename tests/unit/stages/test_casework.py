@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import insert, select, text, update
 
 from sandbox.casework.desk import CaseDesk
+from sandbox.casework.month import ZONE
 from sandbox.casework.register import as_csv, as_json, register
 from sandbox.errors import Code, Refusal
 from sandbox.gateway import Gateway, open_gateway
@@ -292,7 +293,7 @@ def test_a_product_is_delivered_metered_and_billed(gateway: Gateway) -> None:
         with pytest.raises(Refusal) as caught:
             products.deliver(person, "P-1", given)
         assert code(caught) is refused
-    month = f"{dt.datetime.now(dt.UTC):%Y-%m}"
+    month = f"{dt.datetime.now(ZONE):%Y-%m}"
     (line,) = products.statement(BANK, month)
     assert (line.deliveries, line.amount, line.recipient, line.provider) == (3, "0.3", "bank", "shopkeepers")
     assert Decimal(line.price) == Decimal("0.10") and len(line.entries) == 3

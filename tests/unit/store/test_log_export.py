@@ -18,8 +18,11 @@ from sandbox.store.log.desk import Retention
 from sandbox.store.log.export import COLUMNS, Format
 from tests.support.logs import BUREAU, NOW, OPERATOR, House
 
-WHOLE = (Event.KEY, Event.PURGE, Event.APPROVAL, Event.CASE, Event.DELIVERY)
-"""What the log must be able to tell for ever: its keys, what was deleted, decisions, and fees."""
+WHOLE = (
+    *(Event.KEY, Event.PURGE, Event.APPROVAL, Event.CASE, Event.DELIVERY),
+    *(Event.FREEZE, Event.LIFT),
+)
+"""What the log must be able to tell for ever: its keys, what was deleted, decisions, freezes and fees."""
 SCHEMA = json.loads((Path(__file__).parent / "ocsf_api_activity_1_3_0.json").read_text())
 
 
