@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from sandbox.catalogue import Kind
+from sandbox.sql.aggregates import COUNTING
 from sandbox.sql.compile import typed
 from sandbox.sql.expressions import Agg, Col, Expr, Facts, Sort, Win
 from sandbox.sql.facts import evaluate
@@ -83,6 +84,12 @@ class Oracle:
             case Window(below, wins):
                 rows = self.run(below)
                 added = [window_values(w, rows, facts(below)) for w in wins]
+                if relation.privacy is not None and relation.privacy.rows is not None:
+                    most = relation.privacy.rows  # no more of a unit's rows are counted
+                    counts = [w.name in COUNTING for w in wins]
+                    added = [
+                        [min(v, most) for v in a] if c else a for a, c in zip(added, counts, strict=True)
+                    ]
                 return [(*row, *(values[i] for values in added)) for i, row in enumerate(rows)]
             case SetOp():
                 return self._set_op(relation)

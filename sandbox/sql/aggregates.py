@@ -15,7 +15,7 @@ from sandbox.errors import Code, refuse
 from sandbox.sql.expressions import Agg, Facts, Win
 from sandbox.sql.facts import facts_of
 from sandbox.sql.functions.registry import mistyped
-from sandbox.sql.moments import MOMENTS, step
+from sandbox.sql.moments import MOMENTS, SQUARED_BITS, step
 
 PAIRED = frozenset(
     {"corr", "covar_pop", "covar_samp", "regr_slope", "regr_intercept", "regr_r2", "regr_count"}
@@ -62,6 +62,8 @@ WINDOWS = frozenset(
     }
     | {"sum", "avg", "min", "max", "count", "count_star"}
 )
+COUNTING = frozenset({"row_number", "rank", "dense_rank", "ntile", "count", "count_star"})
+"""Windows whose values are numbers of rows."""
 ONE = Fraction(1)
 SPANS = {"corr": Range(-ONE, ONE), "regr_r2": Range(Fraction(0), ONE)}
 
@@ -69,11 +71,11 @@ SPANS = {"corr": Range(-ONE, ONE), "regr_r2": Range(Fraction(0), ONE)}
 def agg_facts(agg: Agg, inputs: Sequence[Facts], rows: int | None, *, private: bool) -> Facts:
     """Facts of an aggregate's result.  ``rows``: expected rows of a unit in one private group."""
     if agg.name == "count_star":
-        return Facts(Kind.INTEGER, False, _count_range(rows), ONE)
+        return Facts(Kind.INTEGER, False, _count_range(rows, private=private), ONE)
     assert agg.arg is not None
     known = facts_of(agg.arg, inputs)
     if agg.name == "count":
-        return Facts(Kind.INTEGER, False, _count_range(rows), ONE)
+        return Facts(Kind.INTEGER, False, _count_range(rows, private=private), ONE)
     if agg.name in PAIRED:
         return _pair(agg, known, inputs, rows, private=private)
     if agg.name == "quantile_disc":
@@ -100,7 +102,7 @@ def _pair(agg: Agg, known: Facts, inputs: Sequence[Facts], rows: int | None, *, 
         hint = "aggregate over units, or compute it from SUM of products"
         raise refuse(Code.AGGREGATE, f"{agg.name} of one unit", hint, "请对全体单元聚合，或由乘积之和计算")
     if agg.name == "regr_count":
-        return Facts(Kind.INTEGER, False, _count_range(rows), ONE)
+        return Facts(Kind.INTEGER, False, _count_range(rows, private=private), ONE)
     return Facts(Kind.DOUBLE, True, SPANS.get(agg.name, UNBOUNDED))
 
 
@@ -116,8 +118,10 @@ def _need_bounds(name: str, known: Facts) -> None:
         raise refuse(Code.NO_BOUND, name, hint, "请限定求和的取值范围")
 
 
-def _count_range(rows: int | None) -> Range:
-    return Range(Fraction(0), Fraction(rows if rows is not None else 2**40))
+def _count_range(rows: int | None, *, private: bool) -> Range:
+    """Of one unit's rows we count as many as declared, and as many as have squares in steps of one."""
+    most = 2**SQUARED_BITS if private else 2**40
+    return Range(Fraction(0), Fraction(most if rows is None else min(rows, most)))
 
 
 def _number(name: str, known: Facts, rows: int | None) -> Facts:
@@ -134,10 +138,10 @@ def _number(name: str, known: Facts, rows: int | None) -> Facts:
     return Facts(Kind.DOUBLE, True, spread, known.scale)
 
 
-def win_facts(win: Win, inputs: Sequence[Facts], *, private: bool) -> Facts:
-    """Facts of a window function's result; ``private``: over the rows of one unit."""
-    if win.name in ("row_number", "rank", "dense_rank", "ntile", "count", "count_star"):
-        return Facts(Kind.INTEGER, False, Range(Fraction(0), Fraction(2**40)), ONE)
+def win_facts(win: Win, inputs: Sequence[Facts], rows: int | None, *, private: bool) -> Facts:
+    """Facts of a window function's result; ``private``: over the rows of one unit, ``rows`` at most."""
+    if win.name in COUNTING:
+        return Facts(Kind.INTEGER, False, _count_range(rows, private=private), ONE)
     if win.name in ("percent_rank", "cume_dist"):
         return Facts(Kind.DOUBLE, False, Range(Fraction(0), ONE))
     known = facts_of(win.args[0], inputs)

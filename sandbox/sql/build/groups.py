@@ -101,9 +101,8 @@ def window(input_: Relation, wins: Sequence[tuple[str, Win]]) -> Relation:
             if not any(isinstance(p, Col) and carries_unit(input_, p.index) for p in win.partition):
                 hint = f"PARTITION BY the {input_.privacy.kind}'s key, or aggregate first"
                 raise refuse(Code.CROSS_UNIT, f"{win.name}() OVER", hint, "请按隐私单元分区，或先聚合")
-    fields = tuple(
-        Field(name, win_facts(win, known, private=input_.privacy is not None)) for name, win in wins
-    )
+    private, rows = input_.privacy is not None, None if input_.privacy is None else input_.privacy.rows
+    fields = tuple(Field(name, win_facts(win, known, rows, private=private)) for name, win in wins)
     return Window(input_, tuple(w for _, w in wins), (*input_.fields, *fields), input_.privacy)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sandbox.catalogue import Kind
+from sandbox.sql.aggregates import COUNTING
 from sandbox.sql.compile.expressions import compile_expr, render_literal, text_literal
 from sandbox.sql.compile.fixed import moment_text, plain_zero
 from sandbox.sql.compile.ordering import sort_texts
@@ -69,10 +70,15 @@ def _clamped(name: str, text: str, out: Facts) -> str:
     if name not in ("sum", "count", "count_star") or out.range.lo is None or out.range.hi is None:
         return text
     if name != "sum":
-        return f"least({text}, {render_literal(Literal(int(out.range.hi), Kind.INTEGER))})"
+        return _at_most(text, out)
     low, high = (render_literal(Literal(b, Kind.DOUBLE)) for b in (out.range.lo, out.range.hi))
     # least and greatest skip NULL: the sum of no values stays NULL.
     return f"(CASE WHEN {text} IS NOT NULL THEN least(greatest({text}, {low}), {high}) END)"
+
+
+def _at_most(count: str, out: Facts) -> str:
+    assert out.range.hi is not None  # a count's
+    return f"least({count}, {render_literal(Literal(int(out.range.hi), Kind.INTEGER))})"
 
 
 def _extreme(agg: Agg, inputs: Sequence[Facts], columns: Sequence[str], conditions: list[str]) -> str:
@@ -100,6 +106,8 @@ def window_text(
         return moment_text(win.name, arg, facts_of(win.args[0], inputs), over)
     integer_sum = win.name == "sum" and _integer(win.args[0], inputs)
     text = f"{_window_call(win, inputs, columns)}{over}"
+    if private and win.name in COUNTING:
+        return _at_most(text, out)
     if private:
         return plain_zero(text, out.kind)
     return f"CAST({text} AS DOUBLE)" if integer_sum else text

@@ -170,6 +170,23 @@ def test_released_tables_are_read_by_number(engine: DuckDBEngine) -> None:
     assert len(check(engine, semi_join(people, filter_(RELEASED, TRUE), ties, anti=True))) == 1
 
 
+def test_a_unit_s_rows_are_numbered_as_far_as_declared_and_their_squares_are_exact(
+    engine: DuckDBEngine,
+) -> None:
+    numbered = (
+        "SELECT person, row_number() OVER (PARTITION BY person ORDER BY at) AS n, COUNT(*) OVER "
+        "(PARTITION BY person) AS c FROM visits"
+    )
+    rows = check(engine, resolve(parse(numbered), CATALOGUE))
+    assert sorted(r[1:3] for r in rows if r[0] == 0) == [(1, 3), (2, 3), (3, 3), (3, 3), (3, 3)]  # rows: 3
+    spread = resolve(
+        parse(f"SELECT person, VAR_POP(n) AS v FROM ({numbered}) AS w GROUP BY person"), CATALOGUE
+    )
+    assert {r[0]: r[1] for r in check(engine, spread)}[
+        0
+    ] == 0.64  # not rounded to steps of what 2^40 rows would need
+
+
 def test_per_unit_sums_and_counts_stay_in_the_range_of_their_facts(engine: DuckDBEngine) -> None:
     sums = aggregate(
         scan(VISITS),
