@@ -210,6 +210,9 @@ ANY_AGGREGATE: tuple[type[exp.Expr], ...] = (
     exp.GroupConcat,
 )
 
+MARKS: tuple[type[exp.Expr], ...] = (exp.Grouping, exp.GroupingId)
+"""Calls that say which grouping set a row belongs to."""
+
 RANKS: dict[type[exp.Expr], str] = {
     exp.RowNumber: "row_number",
     exp.Rank: "rank",
@@ -238,6 +241,7 @@ ALLOWED: dict[type[exp.Expr], frozenset[str]] = {
     **dict.fromkeys((*PAIRED, *QUANTILES, exp.WithinGroup), _TWO),
     exp.Quantile: frozenset({"this", "quantile"}),
     **dict.fromkeys(RANKS, _THIS | {"offset"}),
+    **dict.fromkeys(MARKS, frozenset({"expressions"})),
     exp.Count: frozenset({"this", "big_int"}),
     exp.CountIf: _THIS,
     exp.GroupConcat: frozenset({"this", "separator"}),

@@ -126,6 +126,8 @@ def random_query(random: Random) -> str:
                   " WHERE NOT EXISTS (SELECT 1 FROM area AS x WHERE x.city = u.city)"))  # fmt: skip
     shown = ", ".join(f"{e} AS x{i}" for i, e in enumerate([*keys, *aggs]))
     group = f" GROUP BY {', '.join(keys)}" if keys else ""
+    if keys and random.random() < 0.1:
+        group, shown = f" GROUP BY ROLLUP ({', '.join(keys)})", f"{shown}, GROUPING({', '.join(keys)}) AS g"
     return f"SELECT {shown} FROM usage AS u{join}{where}{group}"
 
 

@@ -77,6 +77,9 @@ class Questions:
         having = " HAVING COUNT(*) > 2" if self.chance(0.1) else ""
         if self.chance(0.05) and keys:
             return f"SELECT DISTINCT {', '.join(f'{k} AS x{i}' for i, k in enumerate(keys))} FROM {source.text}{self.where(source.columns)}"
+        if self.chance(0.05) and keys:
+            group = f" GROUP BY {self.pick(('ROLLUP', 'CUBE'))} ({', '.join(keys)})"
+            shown += f", GROUPING({', '.join(keys)}) AS g"
         return f"SELECT {shown} FROM {source.text}{self.where(source.columns)}{group}{having}"
 
     def keys(self, columns: Columns) -> list[str]:

@@ -1,6 +1,7 @@
 """GROUP BY: keys by expression, name, alias or position; ALL; ROLLUP, CUBE and GROUPING SETS.
 
-Grouping sets are the union of plain groupings, with NULL for the keys that a set leaves out.
+Grouping sets are the union of plain groupings, with NULL for the keys that a set leaves out.  GROUPING(a, b)
+is a constant of each of them, one bit a key, the last one lowest: 1 where the set leaves the key out.
 """
 
 from __future__ import annotations
@@ -11,18 +12,24 @@ from functools import reduce
 
 from sqlglot import exp
 
+from sandbox.catalogue import Kind
 from sandbox.errors import Code, refuse
 from sandbox.sql.build import aggregate, project, set_op
 from sandbox.sql.expressions import Agg, Cast, Col, Expr, Literal
 from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import Relation
+from sandbox.sql.resolve.columns import Columns
 from sandbox.sql.resolve.layers import aggregates_in, nodes_in
 from sandbox.sql.resolve.literals import whole
 from sandbox.sql.resolve.reader import Reader
 
 MOST_SETS = 16
+MOST_MARKED = 32
+"""Keys of one GROUPING call."""
 SETS = (exp.Rollup, exp.Cube, exp.GroupingSets)
 Key = tuple[str, Expr]
+Mark = tuple[Expr, ...]
+"""The keys that one GROUPING call names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +59,34 @@ def keys_of(group: exp.Expr | None, items: Sequence[Item], base: Reader) -> list
     return _unique([_key(n, items, base) for n in (*_outside_sets(group), *sets)])
 
 
+def read_mark(node: exp.Expr, group: exp.Expr | None, base: Reader) -> Mark:
+    """The keys that a GROUPING call names: as the clause writes them, or else not by an alias."""
+    if group is not None and group.args.get("all"):
+        raise refuse(Code.GROUPING, "GROUPING()", "name the keys in GROUP BY", "请在 GROUP BY 中写出分组键")
+    if len(node.expressions) > MOST_MARKED:
+        hint = f"name at most {MOST_MARKED} keys"
+        raise refuse(Code.CONSTRUCT, "GROUPING()", hint, f"至多 {MOST_MARKED} 个键")
+    written = [] if group is None else list(group.walk())
+    plain = Reader(Columns(base.columns.relation, base.columns.scope, {}), base.subquery)
+    return tuple((base if e in written else plain).read(e) for e in node.expressions)
+
+
 def grouped(
     group: exp.Expr | None,
     relation: Relation,
     items: Sequence[Item],
     aggs: Sequence[Agg],
+    marks: Sequence[Mark],
     base: Reader,
 ) -> tuple[Relation, list[Key]]:
-    """The grouped relation, its fields the keys and then the aggregates; and the keys."""
+    """The grouped relation, its fields the keys, then the aggregates, then the marks; and the keys."""
     keys = keys_of(group, items, base)
+    _known(marks, keys)
     named = [("", a) for a in aggs]
     sets = [] if group is None else _sets(group)
     if group is None or not sets:
-        return aggregate(relation, keys, named), keys
+        plain = aggregate(relation, keys, named)
+        return (_marked(plain, marks, {k for _, k in keys}) if marks else plain), keys
     if relation.privacy is not None and aggregate(relation, keys, []).privacy is not None:
         raise refuse(
             Code.CONSTRUCT,
@@ -72,12 +94,13 @@ def grouped(
             "with the privacy unit among the keys, GROUP BY them plainly",
             "分组键含隐私单元时请使用普通 GROUP BY",
         )
-    plain = {_key(n, items, base)[1] for n in _outside_sets(group)}
+    fixed = {_key(n, items, base)[1] for n in _outside_sets(group)}
     parts = []
     for members in sets:
-        wanted = plain | {_key(n, items, base)[1] for n in members}
+        wanted = fixed | {_key(n, items, base)[1] for n in members}
         part = aggregate(relation, [k for k in keys if k[1] in wanted], named)
-        parts.append(_padded(part, keys, wanted, base))
+        padded = _padded(part, keys, wanted, base)
+        parts.append(_marked(padded, marks, wanted) if marks else padded)
     return reduce(lambda one, two: set_op("union", True, one, two), parts), keys
 
 
@@ -140,6 +163,19 @@ def _members(node: exp.Expr) -> list[exp.Expr]:
     if isinstance(node, exp.Tuple):
         return list(node.expressions)
     return [node.this] if isinstance(node, exp.Paren) else [node]
+
+
+def _known(marks: Sequence[Mark], keys: Sequence[Key]) -> None:
+    if any(key not in [k for _, k in keys] for mark in marks for key in mark):
+        hint = "name keys of GROUP BY as they are written there"
+        raise refuse(Code.GROUPING, "GROUPING()", hint, "请按 GROUP BY 中的写法给出分组键")
+
+
+def _marked(part: Relation, marks: Sequence[Mark], wanted: set[Expr]) -> Relation:
+    """One grouping set, and after its fields the value of each mark."""
+    own = [(f.name, Col(i)) for i, f in enumerate(part.fields)]
+    bits = ("".join(str(int(key not in wanted)) for key in mark) for mark in marks)
+    return project(part, [*own, *(("", Literal(int(b, 2), Kind.INTEGER)) for b in bits)])
 
 
 def _padded(part: Relation, keys: Sequence[Key], wanted: set[Expr], base: Reader) -> Relation:

@@ -16,7 +16,7 @@ from sandbox.sql.functions import FUNCTIONS
 from sandbox.sql.functions.logic import held
 from sandbox.sql.resolve import literals
 from sandbox.sql.resolve.columns import Columns
-from sandbox.sql.syntax import ANY_AGGREGATE, OPERATORS, RANKS, SEVERAL, UNARY
+from sandbox.sql.syntax import ANY_AGGREGATE, MARKS, OPERATORS, RANKS, SEVERAL, UNARY
 
 PARTS = {
     "YEAR": "year", "QUARTER": "quarter", "MONTH": "month", "WEEK": "week", "DAY": "day", "DOY": "dayofyear",
@@ -129,6 +129,13 @@ class Reader:
                 f"{node.key.upper()}()",
                 "aggregates stand in SELECT, HAVING and ORDER BY, not inside one another",
                 "聚合函数只能出现在 SELECT、HAVING 和 ORDER BY 中，且不能嵌套",
+            )
+        if isinstance(node, MARKS):
+            raise refuse(
+                Code.CONSTRUCT,
+                "GROUPING()",
+                "it stands in SELECT, HAVING and ORDER BY of a query with GROUP BY, outside of aggregates",
+                "GROUPING 只能出现在含 GROUP BY 的查询的 SELECT、HAVING 和 ORDER BY 中，且不在聚合函数之内",
             )
         if isinstance(node, (exp.Window, *RANKS)):
             raise refuse(

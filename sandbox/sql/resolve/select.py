@@ -13,13 +13,14 @@ from sandbox.sql.expressions import Col, Expr, Sort
 from sandbox.sql.relation import Relation
 from sandbox.sql.resolve.calls import read_aggregate, read_sort, read_window
 from sandbox.sql.resolve.columns import Columns
-from sandbox.sql.resolve.grouping import Item, grouped, ordinal
+from sandbox.sql.resolve.grouping import Item, grouped, ordinal, read_mark
 from sandbox.sql.resolve.layers import LayerReader, aggregates_in, nodes_in
 from sandbox.sql.resolve.literals import whole
 from sandbox.sql.resolve.predicates import apply_where, attach_scalars, split
 from sandbox.sql.resolve.reader import Reader
 from sandbox.sql.resolve.scope import Scope, fold
 from sandbox.sql.resolve.tables import Place, read_from
+from sandbox.sql.syntax import ANY_AGGREGATE, MARKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +109,21 @@ def _grouped(
         return Layer(relation, LayerReader(Columns(relation, scope, aliases), values))
     aggs = [read_aggregate(node, base) for node in calls]
     unique = list(dict.fromkeys(aggs))
-    above, keys = grouped(group, relation, items, unique, base)
+    marks = {node: read_mark(node, group, base) for node in _marks_in(roots)}
+    above, keys = grouped(group, relation, items, unique, list(marks.values()), base)
     known: dict[exp.Expr, Expr] = {
         node: Col(len(keys) + unique.index(agg)) for node, agg in zip(calls, aggs, strict=True)
     }
+    known |= {node: Col(len(keys) + len(unique) + i) for i, node in enumerate(marks)}
     above, scalars = attach_scalars(above, roots, place)
     reader = LayerReader(Columns(above, scope, aliases), {**known, **scalars}, base, [e for _, e in keys])
     return Layer(above, reader)
+
+
+def _marks_in(roots: list[exp.Expr]) -> list[exp.Expr]:
+    """GROUPING calls of this level: not those that a subquery or an aggregate owns."""
+    found = nodes_in(roots, (exp.Query, *ANY_AGGREGATE, *MARKS))
+    return [n for n in found if isinstance(n, MARKS)]
 
 
 def _no_scalar(node: exp.Expr) -> Expr:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -151,6 +152,9 @@ QUERIES = {
     "values": "SELECT a, b FROM (VALUES (1, 'x'), (NULL, 'it''s')) AS v(a, b)",
     "one row": "SELECT 1 AS a, NULL AS b WHERE 1 = 1",
     "grouping sets": "SELECT k, t, COUNT(*) FROM rates GROUP BY ROLLUP (k, t)",
+    "marks of grouping sets": (
+        "SELECT k, t, GROUPING(t, k), GROUPING_ID(k) + 1, SUM(q) FROM rates GROUP BY CUBE (k, t) HAVING GROUPING(k) = 0"
+    ),
     "constant of a release": "SELECT 1 FROM (SELECT COUNT(*) AS n FROM rates) AS r",
 }
 
@@ -160,6 +164,30 @@ def test_the_engine_gives_the_oracles_rows(name: str, engine: DuckDBEngine) -> N
     relation = resolve(parse(QUERIES[name]), CATALOGUE)
     check(engine, relation)
     check(engine, simplify(relation))
+
+
+MARKED = (
+    "SELECT k, t, GROUPING(k), GROUPING(t, k), GROUPING_ID(k, t), COUNT(*) FROM rates GROUP BY ROLLUP (k, t)",
+    "SELECT k + 1 AS x, GROUPING(k + 1) * 2 FROM rates GROUP BY CUBE (k + 1, flag)",
+    "SELECT t AS x, GROUPING(x), GROUPING(t), COUNT(*) FROM rates GROUP BY GROUPING SETS ((x, flag), (flag))",
+    "SELECT k AS x, flag, GROUPING(k) FROM rates GROUP BY flag, ROLLUP (1)",
+    "SELECT k, GROUPING(k), COUNT(*) FROM rates GROUP BY k",
+    "SELECT k, t, GROUPING(flag) FROM rates GROUP BY GROUPING SETS ((k, flag), (t), (flag), ())",
+    "SELECT k, rank() OVER (PARTITION BY GROUPING(k), GROUPING(t) ORDER BY SUM(q)) FROM rates GROUP BY ROLLUP (k, t)",
+)
+
+
+@pytest.mark.parametrize("text", MARKED)
+def test_grouping_says_what_the_engine_says(text: str, engine: DuckDBEngine) -> None:
+    columns = {"k": "BIGINT", "q": "DOUBLE", "t": "VARCHAR", "flag": "BOOLEAN"}
+    with duckdb.connect() as plain:
+        plain.execute(f"CREATE TABLE rates ({', '.join(f'{c} {k}' for c, k in columns.items())})")
+        plain.executemany(
+            "INSERT INTO rates VALUES (?, ?, ?, ?)", [[r[c] for c in columns] for r in DATA[PUBLIC.id]]
+        )
+        theirs = plain.execute(text).fetchall()
+    ours = rows_of(engine, simplify(resolve(parse(text), CATALOGUE)))
+    assert sorted(ours, key=repr) == sorted(theirs, key=repr)
 
 
 def test_released_tables_are_read_by_number(engine: DuckDBEngine) -> None:

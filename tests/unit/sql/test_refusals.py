@@ -40,6 +40,15 @@ CONSTRUCT           SELECT count(*) AS n FROM towns GROUP BY ROLLUP (town), ROLL
 CONSTRUCT           SELECT town, count(*) AS n FROM towns GROUP BY town WITH ROLLUP
 CONSTRUCT           SELECT id, count(*) AS n FROM persons GROUP BY ROLLUP (id)
 FUNCTION            SELECT count(*) AS n FROM towns GROUP BY GROUPING SETS (ROLLUP (town), region)
+GROUPING            SELECT grouping(region) AS g, count(*) AS n FROM towns GROUP BY ROLLUP (town)
+GROUPING            SELECT grouping(town) AS g, count(*) AS n FROM towns
+GROUPING            SELECT town, grouping(town) AS g, count(*) AS n FROM towns GROUP BY ALL
+UNKNOWN_COLUMN      SELECT town AS x, grouping(x) AS g FROM towns GROUP BY ROLLUP (town)
+CONSTRUCT           SELECT grouping(town) AS g FROM towns
+CONSTRUCT           SELECT sum(grouping(town)) AS g FROM towns GROUP BY town
+CONSTRUCT           SELECT count(*) AS n FROM towns WHERE grouping(town) = 0 GROUP BY town
+CONSTRUCT           SELECT grouping(town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town, town) AS g FROM towns GROUP BY town
+SYNTAX              SELECT grouping() AS g, count(*) AS n FROM towns GROUP BY ROLLUP (town)
 CONSTRUCT           SELECT DISTINCT town FROM towns ORDER BY people
 CONSTRUCT           SELECT town FROM towns LIMIT 1 + 1
 CONSTRUCT           SELECT town FROM towns LIMIT '²'
