@@ -48,27 +48,48 @@ class Steps:
 
 def cells(release: Release) -> Cells | None:
     """What a release counts, if its cells can be added up."""
-    known = release.selection is None and release.listing is None and release.face is None
-    if not known or release.depends or not release.measures:
-        return None
-    measures = tuple(_added(release, m) for m in release.measures)
-    if any(m is None for m in measures):
-        return None
+    every = whole(release) and all(adds_up(release, m) for m in release.measures)
+    return described(release) if every and release.measures else None
+
+
+def described(release: Release) -> Cells:
+    """What a release counts, whether its cells can be added up or not."""
     text, names = _named(release.input)
     keys = tuple(canonical_expr(substitute(k.expr, names)) for k in release.keys)
-    return Cells(text, keys, tuple(m for m in measures if m is not None))
+    return Cells(text, keys, tuple(_counted(m, names) for m in release.measures))
+
+
+def whole(release: Release) -> bool:
+    """Whether every group there can be has a cell, of rows that no earlier release chose."""
+    known = release.selection is None and release.listing is None and release.face is None
+    return known and not release.depends
+
+
+def adds_up(release: Release, measure: Measure) -> bool:
+    """Whether a measure of a coarser group is the sum of what its cells show."""
+    several = release.bounding is Bounding.PAIRS and measure.what is What.UNITS
+    return not (measure.search or measure.what is What.DISTINCT or several)
 
 
 def steps(finer: Cells, release: Release, own: Cells) -> Steps | None:
     """How ``release``, whose cells are ``own``, follows from a finer release; ``None``: it does not."""
     if finer.rows != own.rows or not set(own.measures) <= set(finer.measures):
         return None
+    keys = keys_over(release, finer.keys)
+    return None if keys is None else Steps(keys, tuple(finer.measures.index(m) for m in own.measures))
+
+
+def keys_over(release: Release, finer: tuple[str, ...]) -> tuple[Expr, ...] | None:
+    """The keys of a release as functions of a finer one's; ``None`` if they read anything else."""
     names = _named(release.input)[1]
-    over = [_over(substitute(k.expr, names), finer.keys) for k in release.keys]
+    over = [_over(substitute(k.expr, names), finer) for k in release.keys]
     found = tuple(e for e in over if e is not None)
-    if len(found) < len(over):
-        return None
-    return Steps(found, tuple(finer.measures.index(m) for m in own.measures))
+    return found if len(found) == len(over) else None
+
+
+def counted(release: Release, measure: Measure) -> str:
+    """What a measure over the rows of a release adds up, as a text."""
+    return _counted(measure, _named(release.input)[1])
 
 
 def spared(built: Sequence[Release], measure: Accounting) -> dict[int, int]:
@@ -81,7 +102,7 @@ def spared(built: Sequence[Release], measure: Accounting) -> dict[int, int]:
     chosen: dict[int, int] = {}
     for scope in dict.fromkeys(r.scope for r in built):
         weights = {r.number: r.weight for r in built if r.scope == scope}
-        losses = dict(_losses([r for r in built if r.scope == scope], _read(built)))
+        losses = dict(_losses([r for r in built if r.scope == scope], read_by_others(built)))
         chosen |= _least(weights, losses, power)
     return chosen
 
@@ -141,18 +162,13 @@ def _size(release: Release) -> int:
     return math.prod(max(len(k.domain or ()), 1) for k in release.keys)
 
 
-def _read(built: Sequence[Release]) -> set[int]:
+def read_by_others(built: Sequence[Release]) -> set[int]:
     """Releases that others are made from: they are had before these, never after."""
     inputs = [r.input for r in built] + [r.listing.relation for r in built if r.listing is not None]
     return {n.number for relation in inputs for n in walk(relation) if isinstance(n, Released)}
 
 
-def _added(release: Release, measure: Measure) -> str | None:
-    """What a measure adds up, as a text; ``None`` where sums over cells are something else."""
-    several = release.bounding is Bounding.PAIRS and measure.what is What.UNITS
-    if measure.search or measure.what is What.DISTINCT or several:
-        return None
-    names = _named(release.input)[1]
+def _counted(measure: Measure, names: tuple[Expr, ...]) -> str:
     parts = [canonical_expr(substitute(e, names)) if e else "" for e in (measure.value, measure.where)]
     return ";".join((str(measure.what), *parts, *map(str, (measure.low, measure.high, measure.scale))))
 

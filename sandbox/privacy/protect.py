@@ -134,12 +134,12 @@ def protect(priced: Priced, parts: Spend, limits: Bounds, found: Tally) -> pa.Ta
             amounts, widths = np.array(noisy_units, dtype=np.float64), np.full(len(noisy_units), shared)
         else:
             amounts, widths = _measure(found, parts, limits, j, kept)
-        values.append(_shown(measure, amounts))
+        values.append(shown_amounts(measure, amounts))
         # What the noise of an earlier release decided in this one's question is in no width.
         margins.append(np.full(len(widths), np.inf) if release.asks_released else widths)
     keys = found.keys.drop_columns(["none"])
     keys = keys if kept is None else keys.take(pa.array(kept, pa.int64()))
-    return _table(release, keys, values + margins)
+    return released_table(release, keys, values + margins)
 
 
 def _measure(
@@ -178,15 +178,16 @@ def _rounding(release: Release, j: int, cap: Cap, far: Cap | None) -> float:
     return 0.0 if whole else float(release.measures[j].scale) / 2
 
 
-def _shown(measure: Measure, amounts: Floats) -> Floats:
-    """Whole steps of the scale: counts as such, sums as real numbers."""
+def shown_amounts(measure: Measure, amounts: Floats) -> Floats:
+    """Amounts in steps of the scale as they are shown: whole steps, counts as such, sums as real numbers."""
     whole = np.rint(amounts)
     if measure.what is not What.SUM:
         return np.clip(whole, -LARGEST_COUNT, LARGEST_COUNT)
     return whole * measure.scale.numerator / measure.scale.denominator
 
 
-def _table(release: Release, keys: pa.Table, columns: list[Floats]) -> pa.Table:
+def released_table(release: Release, keys: pa.Table, columns: list[Floats]) -> pa.Table:
+    """A released table of its keys and ``columns``: the measures, then their half-widths."""
     fields = released_fields(release)
     made = [
         pa.array(c, ARROW[f.facts.kind]) for c, f in zip(columns, fields[len(release.keys) :], strict=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from sandbox.context import Context
 from sandbox.errors import Code, refuse
@@ -13,18 +15,22 @@ from sandbox.stages import record
 from sandbox.stages.budget import charges
 from sandbox.stages.clock import Clock
 from sandbox.stages.prepare import Prepared
-from sandbox.stages.releases import Tables, kept, missing
+from sandbox.stages.releases import Had, Origin, Tables, had, keep_derived, missing
 from sandbox.store.ledger import Reservation, Short, State
+
+NONE: Final = Had({}, {})
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
     """A query on record and paid for: ``tables`` were released before, ``missing`` are still to be drawn.
 
-    ``reservation`` pays for these and is touched: whatever happens from here on, it is spent.
+    ``origins`` are those of the tables that were derived from others.  ``reservation`` pays for what is
+    missing and is touched: whatever happens from here on, it is spent.
     """
 
     tables: Tables
+    origins: Mapping[str, Origin]
     missing: tuple[Priced, ...]
     reservation: Reservation | None
 
@@ -36,12 +42,13 @@ def begin(request: Request, prepared: Prepared, context: Context, clock: Clock) 
     """
     plan = prepared.plan
     with clock.stage("reserve"):
-        tables = {} if plan is None else kept(plan, context)
-        lacking = () if plan is None else missing(plan, tables)
+        found = NONE if plan is None else had(request, plan, context)
+        lacking = () if plan is None else missing(plan, found.tables)
         with context.store.database.write():
             if lacking:
                 _check_first(request, context)
             record.intent(request, context, prepared)
+            tables = {} if plan is None else keep_derived(request, plan, context, found)
             room = _quota(request, context)
             paid = _reserve(request, plan, lacking, context) if plan is not None and lacking else None
     # Refused only here: leaving the transaction by an exception would undo the intent as well.
@@ -49,7 +56,7 @@ def begin(request: Request, prepared: Prepared, context: Context, clock: Clock) 
         raise refuse(Code.QUOTA, context.grant.id)
     if isinstance(paid, Short):
         raise refuse(_why(paid, context), ", ".join(c.account for c in paid.charges))
-    return Begun(tables, lacking, paid)
+    return Begun(tables, found.origins, lacking, paid)
 
 
 def _check_first(request: Request, context: Context) -> None:

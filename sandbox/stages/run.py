@@ -24,6 +24,7 @@ from sandbox.stages.clock import Clock
 from sandbox.stages.prepare import Prepared, in_force
 from sandbox.stages.releases import Tables, keep, name_of, price_of, public
 from sandbox.stages.shape import split_table
+from sandbox.stages.told import columns_with, derivation_with
 
 
 def run(request: Request, prepared: Prepared, begun: Begun, context: Context, clock: Clock) -> Answer:
@@ -86,15 +87,18 @@ def _answer(
     with clock.stage("release"):
         found = context.engine.run(prepared.sql, public(prepared.plan, tables))
         table, margins = split_table(found, prepared.columns, prepared.places)
+    plan, columns = prepared.plan, prepared.columns
+    if plan is not None:
+        columns = columns_with(columns, plan, tables, begun.origins)
     return Answer(
         request.id,
         context.grant.id,
         str(prepared.mode),
         context.snapshot,
-        prepared.columns,
+        columns,
         table,
         margins,
-        None if prepared.plan is None else price_of(prepared.plan, begun.missing),
-        prepared.derivation,
+        None if plan is None else price_of(plan, begun.missing),
+        derivation_with(prepared.derivation, begun.origins),
         prepared.guarantee,
     )

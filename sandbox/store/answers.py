@@ -21,8 +21,9 @@ from sandbox.store.schema import answers
 class Stored:
     """One kept release.
 
-    ``nano`` is what was paid, ``table`` the Arrow IPC bytes of the protected table, ``metadata`` JSON text
-    (scales, intervals, derivation), ``time`` when it was put (UTC).
+    ``nano`` is what was paid, ``table`` the Arrow IPC bytes of the protected table, ``family`` the rows it is
+    of ("": nothing is derived from it), ``metadata`` JSON text (what it counts, or what it was derived from),
+    ``time`` when it was put (UTC).
     """
 
     grant: str
@@ -32,6 +33,20 @@ class Stored:
     table: bytes
     metadata: str
     time: dt.datetime
+    family: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """A kept release of some family: its name, what was paid for it, and what it says of itself."""
+
+    release_hash: str
+    nano: int
+    metadata: str
+
+
+MOST: Final = 100
+"""So many relatives are looked at."""
 
 
 class Answers:
@@ -52,6 +67,7 @@ class Answers:
                 release_hash=offered.release_hash,
                 nano=offered.nano,
                 released=offered.table,
+                family=offered.family,
                 metadata=offered.metadata,
                 time=micros(offered.time),
             )
@@ -65,6 +81,18 @@ class Answers:
             statement = select(answers).where(*rule).order_by(answers.c.nano.desc()).limit(1)
             row = connection.execute(statement).first()
         return None if row is None else _stored(row)
+
+    def relatives(self, grant: str, snapshot: str, family: str, at_least: int) -> tuple[Relative, ...]:
+        """Kept releases of one family for which ``at_least`` nano or more was paid, the dearest first."""
+        rule = (answers.c.grant_id == grant, answers.c.snapshot == snapshot, answers.c.family == family)
+        statement = (
+            select(answers.c.release_hash, answers.c.nano, answers.c.metadata)
+            .where(*rule, answers.c.nano >= whole("at_least", at_least))
+            .order_by(answers.c.nano.desc(), answers.c.time, answers.c.release_hash)
+            .limit(MOST)
+        )
+        with self._database.read() as connection:
+            return tuple(Relative(*row) for row in connection.execute(statement))
 
     def purge(self, before: dt.datetime, now: dt.datetime) -> int:
         """Delete what was put before ``before`` (retention); how many.  The caller logs it.
@@ -96,5 +124,12 @@ _KEPT: Final = select(answers).where(
 
 def _stored(row: Row[Any]) -> Stored:
     return Stored(
-        row.grant_id, row.snapshot, row.release_hash, row.nano, row.released, row.metadata, moment(row.time)
+        row.grant_id,
+        row.snapshot,
+        row.release_hash,
+        row.nano,
+        row.released,
+        row.metadata,
+        moment(row.time),
+        row.family,
     )

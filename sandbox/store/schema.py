@@ -78,9 +78,11 @@ answers = Table(
     Column("release_hash", String, primary_key=True),
     Column("nano", BigInteger, primary_key=True),
     Column("released", LargeBinary, nullable=False),
+    Column("family", String, nullable=False),
     Column("metadata", Text, nullable=False),
     Column("time", BigInteger, nullable=False),
     Index("answers_by_time", "time"),
+    Index("answers_by_family", "grant_id", "snapshot", "family", "nano"),
 )
 
 log_head = Table(

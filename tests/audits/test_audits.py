@@ -88,11 +88,13 @@ def one_group_in_the_threshold(patch: Patch) -> None:
 
 def bound_after_noise(patch: Patch) -> None:
     """Sums as they are; what is released is cut at the cap."""
-    exact, shown = Tally.totals, protecting._shown
+    exact, shown = Tally.totals, protecting.shown_amounts
     patch.setattr(
         Tally, "totals", lambda self, j, cap: exact(self, j, found_edges(self.release.measures[j])[-1])
     )
-    patch.setattr(protecting, "_shown", lambda measure, amounts: shown(measure, np.clip(amounts, -2e6, 2e6)))
+    patch.setattr(
+        protecting, "shown_amounts", lambda measure, amounts: shown(measure, np.clip(amounts, -2e6, 2e6))
+    )
 
 
 def unit_lost_in_a_join(patch: Patch) -> None:

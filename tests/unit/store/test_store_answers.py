@@ -95,3 +95,19 @@ def test_the_schema_itself_forbids_changing_an_answer(answers: Answers, path: Pa
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         raw.execute("UPDATE answers SET metadata = ''")
     raw.close()
+
+
+def test_relatives_are_of_one_family_and_dear_enough(answers: Answers) -> None:
+    for nano, name, family in (
+        (100, "a", "f"),
+        (300, "b", "f"),
+        (200, "c", "g"),
+        (50, "d", "f"),
+        (400, "e", ""),
+    ):
+        answers.put(replace(offer(nano, release_hash=name), family=family))
+    answers.put(replace(offer(500, release_hash="h", snapshot="other"), family="f"))
+    found = answers.relatives("g", "s", "f", 100)
+    assert [(r.release_hash, r.nano) for r in found] == [("b", 300), ("a", 100)]
+    assert {r.metadata for r in found} == {'{"scale":"3"}'}
+    assert answers.relatives("g", "s", "f", 301) == ()

@@ -20,10 +20,12 @@ def upgrade() -> None:
         sa.Column("release_hash", sa.String(), nullable=False),
         sa.Column("nano", sa.BigInteger(), nullable=False),
         sa.Column("released", sa.LargeBinary(), nullable=False),
+        sa.Column("family", sa.String(), nullable=False),
         sa.Column("metadata", sa.Text(), nullable=False),
         sa.Column("time", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("grant_id", "snapshot", "release_hash", "nano"),
     )
+    op.create_index("answers_by_family", "answers", ["grant_id", "snapshot", "family", "nano"], unique=False)
     op.create_index("answers_by_time", "answers", ["time"], unique=False)
     op.create_table(
         "audit",
