@@ -6,6 +6,8 @@
 #   make test                lint, types, layers, every test, coverage gate
 #   make race                64 clients, two gateways, one budget: on SQLite and on PostgreSQL
 #   make crash [ROUNDS=200] [STORE=sqlite|postgresql]   kill -9 at every step and at random, under load
+#   make soak [MINUTES=10]   mixed legitimate and hostile load at saturation: errors, p99, growth
+#   make chaos [ROUNDS=100]  workers, gateway and spill disk break at random under load
 #   make faults              every write of a question fails once: full, broken, read-only disk
 #   make bench-store         the ledger and the log beside plain durable inserts
 #   make bench [ONLY=name]   costs against plain DuckDB
@@ -40,7 +42,7 @@ JOBS ?= 2
 N ?= 20000
 SCALE ?= 1
 
-.PHONY: assets browser chromium demo test connectors detectors mariadb race crash faults escape postgresql bubblewrap compiler bench-store bench tpch peers corpus noninterference watched bench-log laws fuzz-queries audit-epsilon lint format lock install clean
+.PHONY: soak chaos assets browser chromium demo test connectors detectors mariadb race crash faults escape postgresql bubblewrap compiler bench-store bench tpch peers corpus noninterference watched bench-log laws fuzz-queries audit-epsilon lint format lock install clean
 .DELETE_ON_ERROR:
 
 demo: $(READY) bubblewrap assets-if-possible
@@ -109,6 +111,12 @@ race: $(READY) postgresql
 
 crash: $(READY) postgresql bubblewrap
 	$(BIN)/python tests/faults/crash.py $(ROUNDS) $(if $(STORE),--store $(STORE))
+
+soak: $(READY) bubblewrap
+	$(BIN)/python -m tests.load.soak $(MINUTES)
+
+chaos: $(READY) bubblewrap
+	$(BIN)/python -m tests.load.chaos $(ROUNDS)
 
 faults: $(READY) bubblewrap compiler
 	$(BIN)/python tests/faults/sweep.py

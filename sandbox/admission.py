@@ -128,6 +128,12 @@ class Admission:
         finally:
             self._leave(turn)
 
+    def open(self) -> None:
+        """Refuses ``CLOSING`` once nobody is admitted any more."""
+        with self._lock:
+            if self._closing:
+                raise refuse(Code.CLOSING)
+
     def turns(self) -> tuple[Turn, ...]:
         """All that run or wait."""
         with self._lock:

@@ -156,6 +156,15 @@ class Gateway:
         self._event(Event.CANCEL, person, f"{stopped}")
         return stopped
 
+    def ready(self) -> None:
+        """Refuses UNCONFINED, CLOSING, STORE, LOG_KEY or LOG_DAMAGED where no query could be answered."""
+        self.confinement()
+        self._admission.open()
+        place = self.home.store
+        if isinstance(place, Path) and not place.exists():  # one that is open could still be read
+            raise refuse(Code.STORE, "its file is gone")
+        self.store.proofs.checkpoint()
+
     def load(self) -> tuple[int, int]:
         """How many queries run, and how many wait."""
         return self._admission.load()

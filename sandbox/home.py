@@ -24,6 +24,7 @@ SETTINGS_FILE: Final = "sandbox.toml"
 VARIABLE: Final = "SANDBOX_HOME"
 FLOOR_VARIABLE: Final = "SANDBOX_WORKER_FLOOR"
 FLOORS: Final = ("box", "kernel", "process")
+LOGS: Final = ("plain", "json")
 DEFAULT: Final = Path("var/sandbox")
 STORE: Final = "store.db"
 _URL: Final = "postgresql://"
@@ -82,6 +83,12 @@ every_s = 60
 [retention]
 personal_days = 0
 answers_days = 0
+
+# The service's own log on standard error: "plain" lines or "json".  Where OpenTelemetry traces are sent, such
+# as "http://127.0.0.1:4318/v1/traces" (OTLP); "": nowhere.  服务日志格式；链路追踪地址，空为不发送。
+[observe]
+logs = "plain"
+traces = ""
 """
 """What ``sandbox init`` writes; equal to the defaults below (a test compares)."""
 
@@ -136,6 +143,14 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class Observe:
+    """Form of the service's log (``plain`` or ``json``), and the collector that is sent traces; "": none."""
+
+    logs: str = "plain"
+    traces: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What ``sandbox.toml`` says.  ``release_clock_ms``: 0 releases answers at once."""
 
@@ -150,6 +165,7 @@ class Settings:
     tls: Tls = field(default_factory=Tls)
     witness: Witness = field(default_factory=Witness)
     retention: Retention = field(default_factory=Retention)
+    observe: Observe = field(default_factory=Observe)
 
 
 _LIMITS: Final[dict[str, tuple[int, int]]] = {
@@ -298,7 +314,7 @@ def read_settings(data: bytes) -> Settings:
     return replace(Settings(**top), **parts)
 
 
-_Part = Worker | Queue | Tls | Witness | Retention
+_Part = Worker | Queue | Tls | Witness | Retention | Observe
 
 _TABLES: Final[dict[str, type[_Part]]] = {
     "worker": Worker,
@@ -306,6 +322,7 @@ _TABLES: Final[dict[str, type[_Part]]] = {
     "tls": Tls,
     "witness": Witness,
     "retention": Retention,
+    "observe": Observe,
 }
 
 
@@ -332,14 +349,32 @@ def _read(
             _check_number(key, value, wrong)
         elif key == "witness.places":
             found = {**found, name: _texts(key, value, wrong)}
-        elif not isinstance(value, str) or not value.isprintable() or not (value or above == "tls."):
+        elif not isinstance(value, str) or not value.isprintable() or not (value or key in _MAY_BE_EMPTY):
             wrong.append(_mistake(key, "not a text", "a text in quotes", "应为引号内的文本"))
-        elif key == "worker.floor" and value not in FLOORS:
-            expected = ", ".join(FLOORS)
+        elif key in _ONE_OF and value not in _ONE_OF[key]:
+            expected = ", ".join(_ONE_OF[key])
             wrong.append(_mistake(key, "unknown", f"one of {expected}", f"可用：{expected}"))
+        elif key == "observe.traces":
+            _check_collector(value, wrong)
         elif key == "store":
             _check_store(value, wrong)
     return found
+
+
+_MAY_BE_EMPTY: Final = frozenset({"tls.certificate", "tls.key", "observe.traces"})
+_ONE_OF: Final = {"worker.floor": FLOORS, "observe.logs": LOGS}
+
+
+def _check_collector(value: str, wrong: list[Reason]) -> None:
+    """An address without credentials: those are OTEL_EXPORTER_OTLP_HEADERS' to hold."""
+    place = urlsplit(value)
+    if value and (place.scheme not in ("http", "https") or not place.hostname):
+        wrong.append(
+            _mistake("observe.traces", "no address", "http(s)://host:port/v1/traces", "应为 http(s) 地址")
+        )
+    elif place.username is not None or place.query:
+        zh = "凭证请放在 OTEL_EXPORTER_OTLP_HEADERS 中"
+        wrong.append(_mistake("observe.traces", "a secret", "one in OTEL_EXPORTER_OTLP_HEADERS", zh))
 
 
 def _check_store(value: str, wrong: list[Reason]) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 
 import typer
 
+from sandbox.doors import probing, tracing
 from sandbox.doors.cli_base import HomeOption, JsonOption, LangOption, command, terminal_of
 from sandbox.doors.terminal import Terminal
 from sandbox.engine import found
@@ -19,6 +20,7 @@ from sandbox.errors import Refusal
 from sandbox.home import SETTINGS_FILE, Home, default_path, open_home
 from sandbox.model import Words
 from sandbox.store import starting
+from sandbox.store.log.keys import Keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,56 @@ def kept(home: Home) -> Iterable[Finding]:
     yield Finding("unfinished", not cut_off, said, shown if cut_off else None)
 
 
-CHECKS: Final[tuple[Callable[[Home], Iterable[Finding]], ...]] = (layers, kept)
+def log(home: Home) -> Iterable[Finding]:
+    """The audit log's signing key, once the log has begun."""
+    if not home.log.exists():
+        return
+    try:
+        Keys(home.log / "keys").signer()
+    except Refusal as refusal:
+        reason = refusal.reasons[0]
+        restore = Words("从备份恢复 log/keys", "restore log/keys from a backup")
+        yield Finding("log.key", False, Words(reason.what("zh"), reason.what("en")), restore, bad=True)
+        return
+    yield Finding("log.key", True, Words("日志签名密钥可用", "the log's signing key can be used"))
+
+
+def service(home: Home) -> Iterable[Finding]:
+    """Whether the service of this home answers, and whether it could answer queries."""
+    if not (home.path / SETTINGS_FILE).exists():
+        return
+    found = probing.readiness(home)
+    if found == "ready":
+        yield Finding("service", True, Words("服务在线且就绪", "it answers and is ready"))
+    elif found is None:
+        start = Words("运行 sandbox serve，并由 systemd 等守护", "run `sandbox serve` under a supervisor")
+        yield Finding("service", False, Words("服务未在线", "nothing answers at its address"), start)
+    else:
+        said = Words(f"服务在线但未就绪：{found}", f"it answers and is not ready: {found}")
+        look = Words("见上述各项与 docs/errors.md", "see above, and docs/errors.md")
+        yield Finding("service", False, said, look, bad=True)
+
+
+def traces(home: Home) -> Iterable[Finding]:
+    """The collector of traces, where one is set."""
+    place = home.settings.observe.traces
+    if not place:
+        return
+    if tracing.missing():
+        said = Words(
+            "缺少发送链路追踪的库：服务无法启动", "the libraries are missing: the service will not start"
+        )
+        install = Words("pip install data-sandbox[telemetry]", "pip install data-sandbox[telemetry]")
+        yield Finding("observe.traces", False, said, install, bad=True)
+    elif probing.reachable(place):
+        yield Finding("observe.traces", True, Words("收集端可达", "the collector can be reached"))
+    else:
+        said = Words("收集端不可达：追踪数据将丢弃", "the collector cannot be reached: traces are dropped")
+        start = Words("启动收集端，或改 observe.traces", "start it, or change observe.traces")
+        yield Finding("observe.traces", False, said, start)
+
+
+CHECKS: Final[tuple[Callable[[Home], Iterable[Finding]], ...]] = (layers, kept, log, service, traces)
 
 
 def register(app: typer.Typer) -> None:

@@ -20,7 +20,7 @@ import sandbox
 from sandbox.casework.register import as_csv, as_json
 from sandbox.casework.supervision import as_json as report_json
 from sandbox.console.app import mount
-from sandbox.doors import cases, filters, http_reply, http_schema, wire
+from sandbox.doors import cases, filters, http_reply, http_schema, tracing, wire
 from sandbox.doors.asking import (
     LONGEST_BODY,
     Asked,
@@ -38,7 +38,7 @@ from sandbox.doors.metrics import CONTENT_TYPE, Metrics
 from sandbox.doors.ports import Gateway
 from sandbox.doors.report_pdf import as_pdf
 from sandbox.errors import Code, Reason, Refusal, refuse
-from sandbox.model import Person, Refused
+from sandbox.model import Answer, Person, Refused
 from sandbox.policy.workflow.states import Kind, State, Verb
 from sandbox.store.accounts import Accounts
 from sandbox.store.ledger import MOST
@@ -75,10 +75,14 @@ class Door:
     def query(self, person: Person, asked: Asked, wanted: http_reply.Form) -> Response:
         """Answer a query."""
         found = self._gateway.query(asked.request(person, self._clock()))
-        self.metrics.queried(found)
+        self._queried(found)
         if isinstance(found, Refused):
             return self._refused(found)
         return http_reply.answer(found, wanted)
+
+    def _queried(self, found: Answer | Refused) -> None:
+        self.metrics.queried(found)
+        tracing.queried(found)
 
     def explain(self, person: Person, asked: Asked) -> Response:
         """Price a query and predict its error."""
@@ -138,7 +142,7 @@ class Door:
         given = dict(parameters)
         wanted = http_reply.form(given.pop("format", None), accept)
         found = self._gateway.products.deliver(person, id, given)
-        self.metrics.queried(found)
+        self._queried(found)
         return self._refused(found) if isinstance(found, Refused) else http_reply.answer(found, wanted)
 
     def statement(self, person: Person, parameters: Mapping[str, str]) -> Response:
@@ -234,8 +238,8 @@ class Door:
         return Response(self.metrics.text(*self._gateway.load()), media_type=CONTENT_TYPE)
 
     def ready(self) -> Response:
-        """Whether the store can be read."""
-        self._accounts.who("", self._clock())
+        """Whether a query could be answered: see ``Gateway.ready``."""
+        self._gateway.ready()
         return http_reply.json({"status": "ready"})
 
     def problem(self, refusal: Refusal) -> Response:
@@ -250,7 +254,7 @@ class Door:
 class App(FastAPI):
     """FastAPI without what it would say of its own accord."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, traces: tracing.Traces) -> None:
         super().__init__(
             title="Data Sandbox 数据沙箱",
             version=sandbox.__version__,
@@ -261,7 +265,7 @@ class App(FastAPI):
             telemetry={"logs": False, "tracing": False, "metrics": False, "auto_configure": False},
         )
         self.state.door = door
-        self.add_middleware(Shield, counted=door.metrics.responded)
+        self.add_middleware(Shield, counted=door.metrics.responded, traces=traces)
         for kind in (Refusal, HTTPException, RequestValidationError):
             self.add_exception_handler(kind, _problem)
 
@@ -270,9 +274,11 @@ class App(FastAPI):
         return http_schema.completed(super().openapi())
 
 
-def create_app(gateway: Gateway, accounts: Accounts, clock: Clock = utc_now) -> App:
-    """The application.  The caller closes the gateway."""
-    app = App(Door(gateway, accounts, clock))
+def create_app(
+    gateway: Gateway, accounts: Accounts, clock: Clock = utc_now, traces: tracing.Traces | None = None
+) -> App:
+    """The application.  The caller closes the gateway, and the traces."""
+    app = App(Door(gateway, accounts, clock), traces or tracing.Traces())
     for path, endpoint in _ENDPOINTS.items():
         about = http_schema.ROUTES[path]
         app.add_api_route(
@@ -527,7 +533,7 @@ def healthz() -> Response:
 
 
 def readyz(request: Request) -> Response:
-    """Whether the store can be read too."""
+    """Whether a query could be answered."""
     return door_of(request).ready()
 
 

@@ -399,7 +399,9 @@ ROUTES: Final[dict[str, Route]] = {
     "/v1/log/{seq}/receipt": Route("GET", "Proof of one entry, which verifies offline.", "Receipt"),
     "/metrics": Route("GET", "Figures of the service, for Prometheus; the bureau's.", "Metrics"),
     "/healthz": Route("GET", "Whether the process answers.", "Status", open=True),
-    "/readyz": Route("GET", "Whether the store can be read too.", "Status", open=True),
+    "/readyz": Route(
+        "GET", "Whether queries can be answered: store, log, confinement; 503 if not.", "Status", open=True
+    ),
 }
 
 

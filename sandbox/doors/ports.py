@@ -140,6 +140,10 @@ class Gateway(Protocol):
         """Stop every query of this person's that runs or waits; how many there were."""
         ...
 
+    def ready(self) -> None:
+        """Refuses where no query could be answered: confinement, store or log missing, or being shut down."""
+        ...
+
     def load(self) -> tuple[int, int]:
         """How many queries run, and how many wait."""
         ...

@@ -1,6 +1,7 @@
 """``sandbox serve``: uvicorn around the HTTP door, one process, ended gracefully.
 
-Uvicorn's own access log is off: it would print query strings.  ``http_shield`` writes the access line.
+Uvicorn's own access log is off: it would print query strings.  ``http_shield`` writes the access line, in the
+form that ``logs`` gives.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import uvicorn
 from anyio import to_thread
 
 from sandbox import __version__
+from sandbox.doors import logs
 from sandbox.doors.http import create_app
 from sandbox.doors.http_protocol import Protocol
 from sandbox.doors.ports import Gateway
+from sandbox.doors.tracing import Traces
 from sandbox.errors import Refusal
 from sandbox.home import Home
 from sandbox.store.accounts import Accounts
@@ -27,17 +30,6 @@ from sandbox.store.database import Database
 WATCH: Final = logging.getLogger("sandbox.watch")
 GRACE_S: Final = 20
 """How long running requests may take to end once a stop is asked for."""
-
-_LOGGING: Final = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"}
-    },
-    "loggers": {name: {"handlers": ["stderr"], "level": "INFO"} for name in ("sandbox", "uvicorn")},
-}
-
 
 WATCH_S: Final = 1.0
 """How often running queries are held against the freezes in force."""
@@ -68,12 +60,17 @@ class Server(uvicorn.Server):
 
 
 def server(
-    home: Home, gateway: Gateway, accounts: Accounts, host: str | None = None, port: int | None = None
+    home: Home,
+    gateway: Gateway,
+    accounts: Accounts,
+    host: str | None = None,
+    port: int | None = None,
+    traces: Traces | None = None,
 ) -> uvicorn.Server:
-    """A server ready to run; ``host`` and ``port`` override the home's settings."""
+    """A server ready to run; ``host`` and ``port`` override the home's settings.  The caller ends traces."""
     settings = home.settings
     config = uvicorn.Config(
-        create_app(gateway, accounts),
+        create_app(gateway, accounts, traces=traces),
         host=settings.host if host is None else host,
         port=settings.port if port is None else port,
         loop="uvloop",
@@ -81,7 +78,7 @@ def server(
         ws="none",
         lifespan="off",
         access_log=False,
-        log_config=_LOGGING,
+        log_config=logs.settings(settings.observe.logs),
         server_header=False,
         proxy_headers=False,
         ssl_certfile=settings.tls.certificate or None,
@@ -113,6 +110,7 @@ def serve(home: Home, gateway: Gateway, host: str | None = None, port: int | Non
     """Serve until interrupted, then let running requests end and close gateway and store."""
     logging.captureWarnings(True)
     layers = gateway.confinement()
+    traces = Traces(home.settings.observe.traces)
     gateway.desk.started(__version__, layers)
     database, over = Database(home.store), threading.Event()
     for work in (_watching, _following):
@@ -120,13 +118,14 @@ def serve(home: Home, gateway: Gateway, host: str | None = None, port: int | Non
     # Once it has ended, uvicorn raises the signal again; that must not cut off what follows.
     before = {number: signal.signal(number, _ended) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        running = server(home, gateway, Accounts(database), host, port)
+        running = server(home, gateway, Accounts(database), host, port, traces)
         WATCH.info("workers are confined by: %s", ", ".join(layers))
         running.run()
     finally:
         over.set()
         for number, handler in before.items():
             signal.signal(number, handler)
+        traces.close()
         gateway.close()
         database.close()
 

@@ -32,6 +32,7 @@ class Scratch:
 
     def __init__(self, parent: Path, user: tuple[int, int] | None) -> None:
         """Make it in ``parent`` for ``user`` (uid, gid), or for the gateway's own.  Raises ``OSError``."""
+        parent.mkdir(mode=0o700, exist_ok=True)  # whoever cleans disks may have removed it meanwhile
         _sweep(parent)
         made = Path(tempfile.mkdtemp(prefix=_UNLOCKED, dir=parent))
         if user is not None:

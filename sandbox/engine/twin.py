@@ -2,8 +2,8 @@
 
 sqlglot and ``resolve`` say what a query reads; here DuckDB says it too, independently, through views,
 macros, stars and every odd spelling.  The caller refuses where the two disagree.  Invariants: the twin
-holds no data and no file; a text can cost one process and ``timeout_s`` seconds, nothing else; whatever
-DuckDB cannot read, bind or plan within its limits is ``None``, and no word of DuckDB's is passed on.
+holds no data and no file; a text can cost two processes and ``timeout_s`` seconds each, nothing else;
+whatever DuckDB cannot read, bind or plan within its limits is ``None``, and no word of DuckDB's is passed on.
 """
 
 from __future__ import annotations
@@ -54,13 +54,7 @@ class Twin:
         _check(tables)
         question = {"key": catalogue_key, "sql": sql, "tables": None, "seconds": int(self._timeout_s) + 1}
         with self._lock:
-            try:
-                answer = self._ask(question)
-                if "missing" in answer:
-                    answer = self._ask({**question, "tables": {k: list(v) for k, v in tables.items()}})
-            except ChildGone:
-                self._drop()
-                return None
+            answer = self._answer(question, tables)
             if answer.get("worn", True):
                 self._drop()
             facts = answer.get("facts")
@@ -83,6 +77,20 @@ class Twin:
         """What its process may have: code, and memory to plan in."""
         layers = found.available() if self._layers is None else self._layers
         return Box(layers, address_space=_ADDRESS_SPACE)
+
+    def _answer(self, question: dict[str, Any], tables: Tables) -> dict[str, Any]:
+        """What the process says; nothing where it ran past its time, or died twice."""
+        for _ in range(2):  # one that was killed from outside says nothing about the text
+            try:
+                answer = self._ask(question)
+                if "missing" in answer:
+                    answer = self._ask({**question, "tables": {k: list(v) for k, v in tables.items()}})
+                return answer
+            except ChildGone as gone:
+                self._drop()
+                if gone.limit:
+                    break
+        return {}
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         if self._child is None or not self._child.alive:

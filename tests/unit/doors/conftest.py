@@ -220,6 +220,9 @@ class SimpleGateway:
     def load(self) -> tuple[int, int]:
         return 1, 2
 
+    def ready(self) -> None:
+        self.desk.head()
+
     def watch(self) -> None:
         self.watched += 1
 

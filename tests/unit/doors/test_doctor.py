@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import socket
+import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +23,13 @@ from sandbox.engine import found
 from sandbox.engine.layers import ABOUT, Floor, Layer, level, meets
 from sandbox.errors import Code, Refusal
 from sandbox.gateway import open_gateway
-from sandbox.home import FLOOR_VARIABLE, FLOORS, create_home, read_settings
+from sandbox.home import FLOOR_VARIABLE, FLOORS, Home, create_home, open_home, read_settings
+from sandbox.store.accounts import Accounts
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.database import Database
 from sandbox.store.ledger import Charge, Ledger
 from sandbox.store.log import transparency
+from tests.faults.nursery import free_port
 from tests.support.logs import NOW
 
 POOR = frozenset({Layer.LIMITS, Layer.LANDLOCK})
@@ -155,3 +161,56 @@ def test_a_store_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["doctor", "--home", str(home.path), "--lang", "en"])
     assert result.exit_code == 1
     assert "✗ store: the ledger and log cannot be used" in result.stdout
+
+
+def told(home: Home, name: str) -> str:
+    """The doctor's lines on one thing, in English."""
+    lines = CliRunner().invoke(app, ["doctor", "--home", str(home.path), "--lang", "en"]).stdout.splitlines()
+    return "\n".join(a + b for a, b in zip(lines, [*lines[1:], ""], strict=True) if f" {name}: " in a)
+
+
+def test_a_log_without_its_key_is_said(tmp_path: Path) -> None:
+    home = create_home(tmp_path / "home")
+    assert told(home, "log.key") == ""
+    database = Database(home.store)
+    transparency.begin(database, home.log)
+    database.close()
+    assert told(home, "log.key").startswith("✓")
+    (home.log / "keys" / "current").unlink()
+    assert told(home, "log.key").startswith("✗") and "restore" in told(home, "log.key")
+
+
+def test_a_service_that_is_up_or_down_or_not_ready_is_said(tmp_path: Path) -> None:
+    home = create_home(tmp_path / "home")
+    port = free_port()
+    (home.path / "sandbox.toml").write_text(f'port = {port}\n[worker]\nfloor = "process"\n')
+    home = open_home(home.path)
+    assert "nothing answers" in told(home, "service")
+    gateway, database = open_gateway(home), Database(home.store)
+    running = server.server(home, gateway, Accounts(database))
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    try:
+        while not running.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        assert "is ready" in told(home, "service")
+        gateway.drain()
+        assert "not ready: DS-705" in told(home, "service")
+    finally:
+        running.should_exit = True
+        thread.join()
+        gateway.close()
+        database.close()
+
+
+def test_a_collector_that_is_away_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = create_home(tmp_path / "home")
+    assert told(home, "observe.traces") == ""
+    with socket.create_server(("127.0.0.1", 0)) as collector:
+        place = f"http://127.0.0.1:{collector.getsockname()[1]}/v1/traces"
+        (home.path / "sandbox.toml").write_text(f'[observe]\ntraces = "{place}"\n')
+        assert told(home, "observe.traces").startswith("✓")
+    assert "cannot be reached" in told(home, "observe.traces")
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    assert "data-sandbox[telemetry]" in told(home, "observe.traces")

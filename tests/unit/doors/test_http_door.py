@@ -225,7 +225,11 @@ def test_an_accident_says_and_logs_no_text(client: Client, caplog: pytest.LogCap
 def test_the_access_line_holds_no_query_text(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="sandbox"):
         client.get(f"/v1/log?text={SECRET}")
-    assert [r.getMessage() for r in caplog.records if r.name == "sandbox.access"] == ["'GET' '/v1/log' 200"]
+        client.get(f"/v1/log/77?{SECRET}")
+        client.get(f"/{SECRET}")
+        client.request(SECRET.upper()[:6], "/healthz")
+    lines = [r.getMessage() for r in caplog.records if r.name == "sandbox.access"]
+    assert lines == ["GET /v1/log 200", "GET /v1/log/{seq} 400", "GET other 404", "OTHER /healthz 405"]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/v1/x", "/v1/queries", "/openapi.json"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -224,6 +225,17 @@ def test_no_worker_outlives_a_killed_gateway(tmp_path: Path, sql: str) -> None:
     assert eventually(lambda: all(gone(worker) for worker in workers))
     Scratch(tmp_path, None).remove()  # what the next gateway does first
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_spill_folder_that_was_removed_is_made_again(sources: Sources, tmp_path: Path) -> None:
+    spill = tmp_path / "spill"
+    spill.mkdir()
+    with DuckDBEngine(sources, spill=spill, threads=1) as engine:
+        engine.start()
+        engine.close()
+        shutil.rmtree(spill)
+        engine.start()
+        assert len(list(spill.iterdir())) == 1
 
 
 def test_cancel_reaches_a_run_whose_worker_is_still_starting(sources: Sources) -> None:

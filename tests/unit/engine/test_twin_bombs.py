@@ -1,4 +1,4 @@
-"""Texts that would eat the planner: each costs at most two seconds and one process."""
+"""Texts that would eat the planner: each costs at most a few seconds and two processes."""
 
 from __future__ import annotations
 
@@ -72,6 +72,14 @@ def test_folding_waits_for_execution_which_never_comes(twin: Twin) -> None:
         facts = twin.describe("k", TABLES, sql)
         assert facts is not None and facts.single_select
         assert time.monotonic() - began < 1
+
+
+def test_a_twin_killed_from_outside_costs_nothing(twin: Twin) -> None:
+    assert works(twin)
+    assert twin._child is not None
+    os.kill(twin._child.worker, signal.SIGSTOP)  # so that it is killed amid the question
+    threading.Timer(0.3, os.kill, (twin._child.worker, signal.SIGKILL)).start()
+    assert works(twin)
 
 
 def test_a_twin_killed_in_a_question_costs_that_question(twin: Twin) -> None:
