@@ -130,7 +130,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
             {
                 "type": "array",
                 "items": {"type": ["number", "null"]},
-                "description": "Half-widths of 95 % intervals; null: no noise, or none known.",
+                "description": "Half-widths of 95 % intervals, of dates in days; null: none known.",
             }
         ),
     ),

@@ -80,8 +80,11 @@ def shown(value: Value) -> str:
 def with_margin(value: Value, margin: float | None) -> tuple[str, str]:
     """A value and its margin for people: two significant digits of the margin, and no more of the value.
 
-    Integers keep no decimals.  Without a margin the value stands as it is, and the second text is empty.
+    Integers keep no decimals; margins of dates are days.  Without a margin the value stands as it is, and
+    the second text is empty.
     """
+    if isinstance(value, dt.date) and margin is not None:
+        return shown(value), f"{math.ceil(margin)} d"
     number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
     if not number or margin is None or not _finite(value):
         return shown(value), ""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from sandbox.catalogue import Kind
 from sandbox.model import Derivation, Words
 from sandbox.policy.documents import DpGuard
 from sandbox.privacy.accounting import Measure as Accounting
 from sandbox.privacy.accounting import epsilon_for
+from sandbox.privacy.days import spelled
 from sandbox.privacy.faces import Face, Read, Zoom
 from sandbox.privacy.mechanisms import Mechanism, Noise
 from sandbox.privacy.plan import Plan, Priced, RollUp
@@ -73,7 +75,8 @@ def _rolled_up(found: RollUp) -> Derivation:
 def _said(face: Face) -> Derivation:
     """What is read from a histogram, at no further cost."""
     grid = face.grid
-    cells = f"{grid.cells} of [{_number(grid.low)}, {_number(grid.high)}]"
+    low, high = (_value(bound, face.points[0].kind) for bound in (grid.low, grid.high))
+    cells = f"{grid.cells} of [{low}, {high}]"
     facts = [("cells", f"{cells}, one for each value" if grid.single else cells)]
     for point in face.points:
         share = "minimum" if point.share == 0 else "maximum"
@@ -82,6 +85,10 @@ def _said(face: Face) -> Derivation:
     if isinstance(face, Zoom):
         facts.append(("next", "a second release looks into the cells in which each of these may lie"))
     return Derivation("histogram", tuple(facts))
+
+
+def _value(value: Fraction, kind: Kind) -> str:
+    return spelled(value, kind) if kind.temporal else _number(value)
 
 
 def _key(key: Key, index: int) -> Derivation:

@@ -29,6 +29,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sandbox.catalogue import Kind
+from sandbox.privacy.days import in_days, times
 from sandbox.privacy.grid import Floats, Grid
 from sandbox.sql.expressions import Facts
 from sandbox.sql.relation import Field
@@ -50,12 +51,12 @@ ZOOMED = ("part", "low", "high", "rate", "start", "width")
 class Point:
     """What is asked of a histogram: the value at ``share``, which at 0 and 1 of an ``extreme`` is one of few.
 
-    ``whole``: the answer is a whole number.  ``rounded``: the answer is a value that can occur.
+    ``kind``: of the answer.  ``rounded``: the answer is a value that can occur.
     """
 
     share: Fraction
     extreme: bool
-    whole: bool
+    kind: Kind
     rounded: bool
 
     @property
@@ -64,11 +65,6 @@ class Point:
         if not self.extreme:
             return 0.0
         return CLEAR if self.share == 0 else -CLEAR
-
-    @property
-    def kind(self) -> Kind:
-        """The kind of the answer."""
-        return Kind.INTEGER if self.whole else Kind.DOUBLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +204,18 @@ class _Found:
 
     def column(self, point: Point) -> pa.Array:
         """The values: NULL where noise says that there are no rows."""
-        kind = pa.int64() if point.whole else pa.float64()
         value = np.where(self.some, self.value, 0.0)
-        return pa.array(np.rint(value).astype(np.int64) if point.whole else value, kind, mask=~self.some)
+        if point.kind is Kind.DOUBLE:
+            return pa.array(value, pa.float64(), mask=~self.some)
+        whole = np.rint(value).astype(np.int64)
+        if point.kind.temporal:
+            return times(whole, point.kind, ~self.some)
+        return pa.array(whole, pa.int64(), mask=~self.some)
 
     def width(self, point: Point) -> pa.Array:
-        """Half-widths, infinite where there is no interval."""
+        """Half-widths, infinite where there is no interval; of dates and moments in days."""
         width = np.maximum(np.maximum(self.value - self.least, self.most - self.value), 0.0)
+        width = width * in_days(point.kind)
         return pa.array(np.where(self.some & self.stated & (not point.extreme), width, np.inf), pa.float64())
 
 

@@ -123,11 +123,17 @@ class Grid:
 def grid(known: Facts, subject: str, cells: int) -> Grid:
     """The grid of a column with these facts; refuses TYPE, and NO_BOUND without a range."""
     if not known.kind.numeric:
-        raise refuse(Code.TYPE, f"{subject}({known.kind.value})", "give it a number", "参数须为数字")
+        hint = "give it a number or a date; of texts count the values: GROUP BY x with COUNT(*)"
+        hint_zh = "参数须为数字或日期；文本请用 GROUP BY 与 COUNT(*)"
+        raise refuse(Code.TYPE, f"{subject}({known.kind.value})", hint, hint_zh)
     low, high = known.range.lo, known.range.hi
     if low is None or high is None or max(abs(low), abs(high)) > 10**15:
-        hint = "the owner declares a clip or range, or you bound it: least(greatest(x, 0), 1000)"
-        raise refuse(Code.NO_BOUND, subject, hint, "请数源单位声明 clip 或 range，或自行限定范围")
+        hint = (
+            "the owner declares a clip or range, or you bound it: least(greatest(x, 0), 1000), or for dates "
+            "greatest(least(x, DATE '2030-12-31'), DATE '2000-01-01')"
+        )
+        hint_zh = "请数源单位声明 clip 或 range，或自行限定范围，例如 least(greatest(x, 0), 1000)"
+        raise refuse(Code.NO_BOUND, subject, hint, hint_zh)
     step = known.scale
     if step is not None and (high - low) / step < MOST_SINGLE:
         low, high = -(-low // step) * step, high // step * step

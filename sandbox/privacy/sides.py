@@ -13,13 +13,14 @@ from fractions import Fraction
 from typing import Protocol
 
 from sandbox.catalogue import Kind, Scalar
+from sandbox.privacy.days import counted
 from sandbox.privacy.desugar import Base, present
 from sandbox.privacy.faces import ZOOMED, Face, Point, Read, Zoom
 from sandbox.privacy.grid import cells_for, grid, zoomed_cell
 from sandbox.privacy.release import Key, Listing, Release, What
 from sandbox.sql.aggregates import EXTREMES, QUANTILES
 from sandbox.sql.build import clamp_values, filter_, join
-from sandbox.sql.expressions import TRUE, Agg, Call, Cast, Col, Expr, Facts, Literal, conjunction
+from sandbox.sql.expressions import TRUE, Agg, Call, Cast, Col, Expr, Literal, conjunction
 from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import Field, Join, Project, Relation, Released, facts
 
@@ -84,32 +85,35 @@ def _quantiles(members: tuple[Agg, ...], frame: Frame, builder: Builder) -> dict
     agg = members[0]
     assert agg.arg is not None
     value = clamp_values(agg.arg, frame.below.fields)
-    known = facts_of(value, facts(frame.below))
+    own = facts_of(value, facts(frame.below))
+    points = {m: _point(m, own.kind) for m in members}
+    value, known = counted(value, own)
     cut = grid(known, agg.name, cells_for(frame.most, MOST_CELLS))
-    points = {m: _point(m, known) for m in members}
     asked = tuple(dict.fromkeys(points.values()))
     rows = filter_(frame.below, present(agg, frame.below) or TRUE)
     frame = replace(frame, below=rows)
     value = Cast(value, Kind.DOUBLE) if known.kind is Kind.INTEGER else value
     cells = _numbered(cut.cell(value), frame.below, cut.cells)
-    counted = replace(frame, keys=(*frame.keys, cells))
+    by_cell = replace(frame, keys=(*frame.keys, cells))
     if cut.single:
-        table = builder.public(builder.built(counted, Base(What.ROWS), Read(cut, asked)))
+        table = builder.public(builder.built(by_cell, Base(What.ROWS), Read(cut, asked)))
         return {m: Side(table, len(frame.keys) + asked.index(points[m])) for m in members}
-    first = builder.built(counted, Base(What.ROWS), Zoom(cut, asked))
+    first = builder.built(by_cell, Base(What.ROWS), Zoom(cut, asked))
     shown = builder.public(first)
     faces = [Read(cut, (p,), first.number, i, first.identity) for i, p in enumerate(asked)]
     tables = [_zoomed(frame, value, shown, face, builder) for face in faces]
     return {m: Side(tables[asked.index(points[m])], len(frame.keys)) for m in members}
 
 
-def _point(agg: Agg, known: Facts) -> Point:
-    whole = known.kind is Kind.INTEGER and agg.name not in ("median", "quantile_cont")
+def _point(agg: Agg, kind: Kind) -> Point:
+    """What is asked of the values; dates and moments are answered by such as can occur."""
+    within = agg.name in ("median", "quantile_cont")
+    answer = kind if kind.temporal or (kind is Kind.INTEGER and not within) else Kind.DOUBLE
     if agg.name in EXTREMES:
-        return Point(Fraction(agg.name == "max"), True, whole, True)
+        return Point(Fraction(agg.name == "max"), True, answer, True)
     share = agg.by.value if isinstance(agg.by, Literal) else Fraction(1, 2)
     assert isinstance(share, Fraction)
-    return Point(share, False, whole, agg.name == "quantile_disc")
+    return Point(share, False, answer, not within)
 
 
 def _numbered(expr: Expr, below: Relation, count: int) -> Key:

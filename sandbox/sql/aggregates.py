@@ -78,7 +78,7 @@ def agg_facts(agg: Agg, inputs: Sequence[Facts], rows: int | None, *, private: b
         return Facts(Kind.INTEGER, False, _count_range(rows, private=private), ONE)
     if agg.name in PAIRED:
         return _pair(agg, known, inputs, rows, private=private)
-    if agg.name == "quantile_disc":
+    if agg.name == "quantile_disc" and not known.kind.temporal:
         _need_number(agg.name, known)
     if agg.name in MOMENTS or agg.name in ("median", "quantile_cont"):
         _need_number(agg.name, known)
@@ -108,7 +108,10 @@ def _pair(agg: Agg, known: Facts, inputs: Sequence[Facts], rows: int | None, *, 
 
 def _need_number(name: str, known: Facts) -> None:
     if not known.kind.numeric:
-        raise refuse(Code.TYPE, f"{name}({known.kind.value})", "give it a number", "参数须为数字")
+        dated = known.kind.temporal and name == "quantile_cont"
+        hint = "use quantile_disc, whose answer is one of the dates" if dated else "give it a number"
+        hint_zh = "请使用 quantile_disc，其结果为其中一个日期" if dated else "参数须为数字"
+        raise refuse(Code.TYPE, f"{name}({known.kind.value})", hint, hint_zh)
 
 
 def _need_bounds(name: str, known: Facts) -> None:

@@ -5,7 +5,9 @@ The truth is the engine's own answer over the same rows.
 
 from __future__ import annotations
 
+import datetime as dt
 import math
+import re
 from functools import cache
 
 import duckdb
@@ -75,6 +77,46 @@ def test_extremes_stand_where_counts_do_and_state_no_interval() -> None:
             assert 0 <= row[1] < 25
             assert 75 < row[2] < 125  # cells are a fifth wide there
             assert row[3] is row[4] is None
+
+
+DATED = (
+    "SELECT MEDIAN(day), QUANTILE_DISC(day, 0.9) FROM visit",
+    "SELECT g, QUANTILE_DISC(day, 0.3), MEDIAN(moment) FROM visit GROUP BY g",
+    "SELECT h, PERCENTILE_DISC(0.5) WITHIN GROUP (ORDER BY greatest(least(day, DATE '2015-06-01'), DATE '2015-03-01')) FROM visit GROUP BY h",
+    "SELECT MEDIAN(last) FROM (SELECT pid, MAX(day) AS last FROM visit GROUP BY pid) AS t",
+)
+
+
+@pytest.mark.parametrize("text", DATED)
+def test_dates_in_the_middle_are_near_the_truth_and_in_their_intervals(text: str) -> None:
+    asked = Asked(crowd(), text)
+    plain = re.sub(r"MEDIAN\((\w+)\)", r"QUANTILE_DISC(\1, 0.5)", text.replace("FROM visit", "FROM d.visit"))
+    truth = {row[: len(row) - len(asked.places)]: row for row in crowd().sql(plain).fetchall()}
+    stated = missed = 0
+    for _ in range(DRAWS):
+        for row in asked.answer():
+            true = truth[tuple(row[: min(asked.places)])]
+            for i, place in asked.places.items():
+                assert type(row[i]) is type(true[i])
+                error = abs(row[i] - true[i]) / dt.timedelta(days=1)
+                assert error < 500  # of ten years
+                stated += place is not None and row[place] is not None
+                missed += place is not None and row[place] is not None and error > row[place] + 1e-9
+    assert stated >= DRAWS
+    assert missed / stated < 0.05 + 4 * math.sqrt(0.05 * 0.95 / DRAWS)
+
+
+def test_the_first_and_the_last_day() -> None:
+    (row,) = Asked(crowd(), "SELECT MIN(day), MAX(day), MIN(moment), MAX(moment) FROM visit").answer()
+    ends = (
+        dt.date(2015, 1, 1),
+        dt.date(2024, 11, 8),
+        dt.datetime(2020, 1, 1),
+        dt.datetime(2020, 1, 7, 5, 59),
+    )
+    for found, true in zip(row, ends, strict=False):
+        assert abs(found - true) < dt.timedelta(days=100)
+    assert row[4:] == (None,) * 4
 
 
 def test_no_row_no_quantile_but_an_answer() -> None:

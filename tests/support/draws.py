@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -30,6 +31,7 @@ from tests.support.worlds import counted, share
 
 EVERY = frozenset(Use)
 GROUPS = ("a", "b", "c", "d", "e")
+TEN_YEARS = Range(*(Fraction(dt.date(y, 1, 1).toordinal()) for y in (2015, 2025)))
 VISITS = Table(
     "d",
     "visit",
@@ -45,6 +47,8 @@ VISITS = Table(
             clip=Range(Fraction(0), Fraction(1000)),
             scale=Fraction(1, 100),
         ),
+        Column("day", Kind.DATE, EVERY, nullable=False, range=TEN_YEARS),
+        Column("moment", Kind.TIMESTAMP, EVERY, range=TEN_YEARS),
     ),
     Unit("person", "d/person", "pid"),
     rows=40,
@@ -83,6 +87,12 @@ def house(seed: int, units: int, *, skewed: bool = False) -> duckdb.DuckDBPyConn
     connection.register("arriving", arriving)
     connection.execute("INSERT INTO d.visit SELECT * FROM arriving")
     connection.unregister("arriving")
+    connection.execute("ALTER TABLE d.visit ADD COLUMN day DATE")
+    connection.execute("ALTER TABLE d.visit ADD COLUMN moment TIMESTAMP")
+    connection.execute(
+        "UPDATE d.visit SET day = DATE '2015-01-01' + (fee * 100)::INTEGER % 3600, "
+        "moment = CASE WHEN fee < 98 THEN TIMESTAMP '2020-01-01' + to_minutes((fee * 100)::INTEGER % 9000) END"
+    )
     counted(connection, "visit")
     connection.execute(
         "CREATE TABLE d.kind AS SELECT * FROM (VALUES ('a', 0.1), ('b', 0.5), ('c', 1), ('d', 0), ('e', 0.25)) AS t(g, share)"

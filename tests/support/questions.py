@@ -119,6 +119,8 @@ class Questions:
                 f"{self.pick(('CORR', 'COVAR_SAMP', 'REGR_SLOPE', 'REGR_COUNT'))}({number}, {self.of(columns, 'num', 'int') or '1'})",
                 f"COUNT(DISTINCT {anything})",
             ]
+            if day := self.of(columns, "date"):
+                shapes += [f"{self.pick(('MEDIAN', 'MIN', 'MAX'))}({day})", f"QUANTILE_DISC({day}, 0.2)"]
         if unit:
             shapes += [f"COUNT(DISTINCT {unit})"] * 2
         where = f" FILTER (WHERE {self.condition(columns)})" if self.chance(0.3) else ""

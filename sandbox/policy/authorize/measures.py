@@ -13,6 +13,7 @@ from sandbox.policy.authorize.degree import moderate
 from sandbox.policy.authorize.keys import keys
 from sandbox.sql.aggregates import EXTREMES, PAIRED, PROTECTED, QUANTILES
 from sandbox.sql.expressions import Agg, Call, Case, Col, Expr, Literal, children, columns
+from sandbox.sql.facts import facts_of
 
 NUMBERS = frozenset({"sum", "avg", "var_samp", "var_pop", "stddev_samp", "stddev_pop"}) | PAIRED | QUANTILES
 
@@ -66,7 +67,10 @@ def within(agg: Agg, site: Site) -> Iterator[Reason]:
 
 def argument(name: str, arg: Expr, site: Site) -> Iterator[Reason]:
     """Why a value may not be the argument of this aggregate or window function."""
-    if name in NUMBERS:
+    if name in QUANTILES and facts_of(arg, {i: site.atoms[i].facts for i in columns(arg)}).kind.temporal:
+        # A date is no measure.  What may be a key may be counted by value, and all quantiles follow.
+        yield from keys((arg,), site, {}, private=False)
+    elif name in NUMBERS:
         yield from measure(arg, site)
         if name not in QUANTILES and next(measure(arg, site), None) is None:
             yield from moderate(arg, site, 2 if name in ("sum", "avg") else 1)

@@ -10,6 +10,7 @@ from sqlglot import exp
 from sandbox.catalogue import Kind
 from sandbox.errors import Code, refuse
 from sandbox.sql.expressions import Agg, Call, Expr, Frame, Literal, Sort, Win
+from sandbox.sql.facts import facts_of
 from sandbox.sql.resolve.layers import is_aggregate
 from sandbox.sql.resolve.literals import whole
 from sandbox.sql.resolve.reader import Reader
@@ -42,7 +43,11 @@ def read_aggregate(node: exp.Expr, base: Reader) -> Agg:
         return Agg(name, base.read(node.this.expressions[0]), where)
     if isinstance(node.this, exp.Distinct | exp.Order):
         raise refuse(Code.CONSTRUCT, f"{name}(DISTINCT / ORDER BY …)", "leave it out", "请去掉")
-    return Agg(name, base.read(node.this), where)
+    argument = base.read(node.this)
+    if name == "median" and facts_of(argument, base.facts()).kind.temporal:
+        # Half way between two dates is none: of two in the middle, the earlier.
+        return Agg("quantile_disc", argument, where, by=Literal(Fraction(1, 2), Kind.DOUBLE))
+    return Agg(name, argument, where)
 
 
 def _count(node: exp.Count, base: Reader, where: Expr | None) -> Agg:

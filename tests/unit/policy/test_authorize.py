@@ -390,6 +390,21 @@ def test_aggregates_refused(expr: str, code: str, subject: str, rule: str) -> No
     assert told(f"SELECT county, {expr} FROM people GROUP BY county") == [(code, subject, rule)]
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("SELECT MIN(date_trunc('month', visit)), MEDIAN(date_trunc('year', visit)) FROM claims", []),
+        ("SELECT MAX(visit) FROM claims", [("STEP", "claims.visit", "group")]),
+        (
+            "SELECT QUANTILE_DISC(last, 0.5) FROM (SELECT person_id, MAX(visit) AS last FROM claims GROUP BY 1) AS t",
+            [("STEP", "claims.visit", "group")],
+        ),
+    ],
+)
+def test_the_middle_of_dates_shows_what_may_be_a_key(text: str, found: list[tuple[str, str, str]]) -> None:
+    assert told(text) == found
+
+
 def test_the_unit_is_counted_only_with_the_use_count() -> None:
     assert told("SELECT COUNT(DISTINCT id) FROM notes") == [("USE", "notes.id", "count")]
 

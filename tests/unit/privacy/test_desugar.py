@@ -47,7 +47,7 @@ def test_a_filter_and_nulls_join_in_one_condition() -> None:
     (Agg("string_agg", Col(4), option=","), Code.AGGREGATE),
     (Agg("arg_min", Col(4), by=Col(5)), Code.AGGREGATE),
     (Agg("median", Col(7)), Code.NO_BOUND),
-    (Agg("min", Col(9)), Code.TYPE),
+    (Agg("min", Col(1)), Code.TYPE),
     (Agg("max", Col(4)), Code.TYPE),
 ])  # fmt: skip
 def test_what_cannot_be_protected_is_refused(agg: Agg, code: Code) -> None:

@@ -17,8 +17,8 @@ from sandbox.sql.relation import Field
 
 AGES = grid(Facts(Kind.INTEGER, True, Range(Fraction(0), Fraction(9)), Fraction(1)), "median", 64)
 FEES = grid(Facts(Kind.DOUBLE, True, Range(Fraction(0), Fraction(1000)), Fraction(1, 100)), "median", 64)
-MEDIAN = Point(Fraction(1, 2), False, False, False)
-LOW, HIGH = (Point(Fraction(p), True, False, True) for p in (0, 1))
+MEDIAN = Point(Fraction(1, 2), False, Kind.DOUBLE, False)
+LOW, HIGH = (Point(Fraction(p), True, Kind.DOUBLE, True) for p in (0, 1))
 
 
 def histogram(groups: Mapping[str, Sequence[float]], cells: int, width: float) -> pa.Table:
@@ -41,7 +41,7 @@ def counted(values: list[float], cut: Grid) -> list[float]:
 
 def test_quantiles_of_single_values_and_their_intervals() -> None:
     counts = {"a": [0, 0, 10, 30, 20, 40, 0, 0, 0, 0], "b": [0] * 10}
-    points = (MEDIAN, Point(Fraction(9, 10), False, True, True), LOW, HIGH)
+    points = (MEDIAN, Point(Fraction(9, 10), False, Kind.INTEGER, True), LOW, HIGH)
     table = shown(Read(AGES, points), histogram(counts, 10, 0.0), {})
     assert table.column(0).to_pylist() == ["a", "b"]
     assert [table.column(i).to_pylist() for i in range(1, 5)] == [
@@ -91,7 +91,7 @@ def zoom(
 def test_exact_counts_give_the_quantile_within_its_interval(share: float) -> None:
     random = np.random.default_rng(3)
     values = {g: [round(float(v), 2) for v in np.minimum(random.lognormal(m, 1, 5000), 1000)] for g, m in (("a", 3), ("b", 5))}  # fmt: skip
-    point = Point(Fraction(str(share)), False, False, False)
+    point = Point(Fraction(str(share)), False, Kind.DOUBLE, False)
     zoomed, raw = zoom(values, 0.0, (point,))
     table = shown(Read(FEES, (point,), 0, 0), raw, {"r0": zoomed})
     assert table.column(0).to_pylist() == ["a", "b"]
@@ -140,7 +140,7 @@ def test_a_histogram_of_another_part_than_named_says_little() -> None:
 
 def test_tables_have_the_fields_that_are_said_of_them() -> None:
     keys = (Field("g", Facts(Kind.STRING)), Field("", Facts(Kind.INTEGER)), Field("", Facts(Kind.INTEGER)))
-    points = (MEDIAN, Point(Fraction(1, 4), False, True, True))
+    points = (MEDIAN, Point(Fraction(1, 4), False, Kind.INTEGER, True))
     zoomed, raw = zoom({"a": [1.0, 2.0]}, 0.0, points)
     assert len(face_fields(Zoom(FEES, points), keys[:2])) == zoomed.num_columns == 1 + 2 * len(ZOOMED)
     read = shown(Read(FEES, points[:1], 0), raw, {"r0": zoomed})

@@ -56,6 +56,8 @@ SUBQUERY            SELECT (SELECT max(n) FROM visits) AS m, town FROM towns WHE
 CONSTRUCT           SELECT town FROM towns LIMIT 5 PERCENT
 aggregates and windows
 TYPE                SELECT sum(town) AS s FROM towns
+TYPE                SELECT quantile_cont(founded, 0.5) AS s FROM towns
+TYPE                SELECT quantile_disc(town, 0.5) AS s FROM towns
 TYPE                SELECT bool_and(people) AS s FROM towns
 TYPE                SELECT string_agg(people, ',') AS s FROM towns
 TYPE                SELECT sum(town) OVER () AS s FROM towns
