@@ -8,6 +8,7 @@
 #   make crash [ROUNDS=200] [STORE=sqlite|postgresql]   kill -9 at every step and at random, under load
 #   make soak [MINUTES=10]   mixed legitimate and hostile load at saturation: errors, p99, growth
 #   make chaos [ROUNDS=100]  workers, gateway and spill disk break at random under load
+#   make ingest-crash [ROUNDS=200]   kill -9 an ingestion at every step and at random, fail its disk
 #   make faults              every write of a question fails once: full, broken, read-only disk
 #   make bench-store         the ledger and the log beside plain durable inserts
 #   make bench [ONLY=name]   costs against plain DuckDB
@@ -42,7 +43,7 @@ JOBS ?= 2
 N ?= 20000
 SCALE ?= 1
 
-.PHONY: soak chaos assets browser chromium demo test connectors detectors mariadb race crash faults escape postgresql bubblewrap compiler bench-store bench tpch peers corpus noninterference watched bench-log laws fuzz-queries audit-epsilon lint format lock install clean
+.PHONY: soak chaos assets browser chromium demo test connectors detectors mariadb race crash ingest-crash faults escape postgresql bubblewrap compiler bench-store bench tpch peers corpus noninterference watched bench-log laws fuzz-queries audit-epsilon lint format lock install clean
 .DELETE_ON_ERROR:
 
 demo: $(READY) bubblewrap assets-if-possible
@@ -117,6 +118,9 @@ soak: $(READY) bubblewrap
 
 chaos: $(READY) bubblewrap
 	$(BIN)/python -m tests.load.chaos $(ROUNDS)
+
+ingest-crash: $(READY) compiler
+	$(BIN)/python tests/faults/ingest_crash.py $(ROUNDS)
 
 faults: $(READY) bubblewrap compiler
 	$(BIN)/python tests/faults/sweep.py

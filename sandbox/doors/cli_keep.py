@@ -32,7 +32,7 @@ from sandbox.errors import Code, refuse
 from sandbox.home import STORE, create_home, default_path
 from sandbox.model import Person, Words
 from sandbox.policy.documents import Dataset
-from sandbox.snapshot import Feed, ingest
+from sandbox.snapshot import Feed, Manifest, ingest
 from sandbox.store.accounts import Accounts
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.cases import Cases
@@ -123,9 +123,13 @@ def ingest_dataset(
         found_here = _files(rule, sources or here.sources / dataset)
         with feeds(here, rule, documents) as fed, progress_bar(terminal) as progress:
             read: dict[str, Path | Feed] = {**found_here, **fed, **given}
-            done = ingest(rule, read, here.snapshots, now=utc_now(), progress=progress)
-        manifest, bad = done.manifest, done.quarantine.rows
-        found.note(Event.INGEST, dataset=dataset, snapshot=manifest.id, quarantined=bad)
+
+            def announce(made: Manifest) -> None:
+                bad = sum(t.quarantined for t in made.tables)
+                found.note(Event.INGEST, dataset=dataset, snapshot=made.id, quarantined=bad)
+
+            now = utc_now()
+            done = ingest(rule, read, here.snapshots, now=now, progress=progress, announce=announce)
     show_ingested(terminal, done)
 
 

@@ -7,7 +7,7 @@ follow one another; each table is checked after those that its key paths lead to
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from sandbox.snapshot.progress import Progress, silent
 from sandbox.snapshot.publish import NAME, Home, home_of, locked, publish, staging, sweep
 from sandbox.snapshot.published import digest
 from sandbox.snapshot.source import open_source
-from sandbox.snapshot.work import workspace
+from sandbox.snapshot.work import storing, workspace
 from sandbox.snapshot.write import Numbering
 
 RESERVED = "_"
@@ -68,17 +68,20 @@ def ingest(
     *,
     now: dt.datetime,
     progress: Progress | None = None,
+    announce: Callable[[Manifest], None] | None = None,
 ) -> Ingested:
     """Publish a snapshot of ``dataset`` from ``sources`` (table -> CSV or Parquet file, folder, or feed).
 
-    ``now`` is aware; it stands in the snapshot's id as UTC.  Refuses with ``Code.SOURCE`` for sources
+    ``now`` is aware; it stands in the snapshot's id as UTC.  ``announce`` is told of the manifest when all
+    is built and nothing is in force yet, so that who keeps a log has an entry of every snapshot that ever
+    comes into force; if it raises, none does.  Refuses with ``Code.SOURCE`` for sources
     that cannot be read or lack columns, ``Code.DOCUMENT`` for documents that cannot be carried out,
     ``Code.SNAPSHOT_DAMAGED`` if the snapshot in force is not whole.  After a refusal or a crash the
     snapshot in force is what it was.
     """
     _check(dataset, sources)
     home = home_of(root, dataset.id)
-    with locked(home):
+    with storing(), locked(home):
         last = sweep(home)
         with staging(home) as stage:
             for name in ("snapshot", "units", "quarantine", "work"):
@@ -98,6 +101,8 @@ def ingest(
                 files=run.files(),
             ).named(now)
             (stage / "snapshot" / "manifest.json").write_bytes(manifest.encode())
+            if announce is not None:
+                announce(manifest)
             publish(home, stage, manifest.id)
     return Ingested(manifest, Quarantine(tables))
 

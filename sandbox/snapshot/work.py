@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +41,27 @@ def workspace(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
+@contextmanager
+def storing() -> Iterator[None]:
+    """Where a disk lets us down, that is said, and not where on it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _full() from None
+        hint = "see that snapshots can be written where they are kept, then repeat the ingestion"
+        hint_zh = "请确认快照所在磁盘可写，然后重新导入"
+        raise refuse(Code.SOURCE, "the disk cannot be written", hint, hint_zh) from None
+
+
+def _full() -> Refusal:
+    hint = "free disk space where snapshots are kept, then repeat the ingestion"
+    return refuse(Code.SOURCE, "the disk is full", hint, "请释放快照所在磁盘的空间，然后重新导入")
+
+
 def _unreadable(error: duckdb.Error) -> Refusal:
+    if os.strerror(errno.ENOSPC) in str(error):  # as a failed read, write or commit: no class of its own
+        return _full()
     if isinstance(error, duckdb.OutOfMemoryException):
         hint = "free memory or disk space where snapshots are kept"
         return refuse(Code.SOURCE, "out of memory or disk space", hint, "请释放内存或快照所在磁盘的空间")

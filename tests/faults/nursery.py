@@ -1,8 +1,8 @@
-"""``sandbox serve`` in processes that are easily made and killed.
+"""``sandbox serve``, and other commands, in processes that are easily made and killed.
 
-A nursery has imported the product and forks a server each time it is told to: ``python nursery.py``, one JSON
-object a line on its input (``words`` for the command line, ``log``, ``step``, ``after``), the server's process
-id a line on its output.  A server may be told to kill itself at a named step of its work: its functions are
+A nursery has imported the product and forks a command each time it is told to: ``python nursery.py``, one JSON
+object a line on its input (``words`` for the command line, ``log``, ``step``, ``after``), its process
+id a line on its output.  A command may be told to kill itself at a named step of its work: its functions are
 wrapped from outside, in this process alone; the product knows nothing of it.
 """
 
@@ -52,6 +52,28 @@ STEPS: Final = {
 }
 """What is wrapped, and on which side of it the kill falls.  In a query's order, the publisher's at the end."""
 
+INGESTING: Final = {
+    "locked": ("sandbox.snapshot.ingest:sweep", "before"),
+    "swept": ("sandbox.snapshot.ingest:sweep", "after"),
+    "rows read": ("sandbox.snapshot.checks:read", "after"),
+    "units followed": ("sandbox.snapshot.units:resolve", "after"),
+    "units numbered": ("sandbox.snapshot.units:number_units", "after"),
+    "quarantine kept": ("sandbox.snapshot.checks:keep_quarantine", "after"),
+    "table written": ("sandbox.snapshot.write:write", "after"),
+    "cube built": ("sandbox.snapshot.grid:build", "after"),
+    "hashed": ("sandbox.snapshot.ingest:digest", "after"),
+    "to be announced": ("sandbox.doors.cli_base:Office.note", "before"),
+    "announced": ("sandbox.doors.cli_base:Office.note", "after"),
+    "settled": ("sandbox.snapshot.publish:_settle", "after"),
+    "file renamed": ("os:replace", "after"),
+    "folder renamed": ("os:rename", "after"),
+    "folder flushed": ("sandbox.snapshot.publish:flush", "after"),
+    "to be in force": ("sandbox.snapshot.publish:write_file", "before"),
+    "in force": ("sandbox.snapshot.publish:write_file", "after"),
+    "published": ("sandbox.snapshot.ingest:publish", "after"),
+}
+"""The same of `sandbox ingest`, in its order."""
+
 
 class Nursery:
     """Starts servers over homes.  ``environment`` is theirs too."""
@@ -67,11 +89,18 @@ class Nursery:
     def start(self, home: Path, port: int, step: str = "", after: int = 1) -> Serving:
         """A server over ``home``, which kills itself at the ``after``-th passing of ``step``."""
         words = ["serve", "--home", str(home), "--port", str(port)]
-        told = {"words": words, "log": str(home / "serve.log"), "step": step, "after": after}
+        return Serving(self._fork(words, home / "serve.log", step, after), port)
+
+    def run(self, words: list[str], log: Path, step: str = "", after: int = 1) -> Running:
+        """``sandbox WORDS``; what it says goes to ``log``."""
+        return Running(self._fork(words, log, step, after))
+
+    def _fork(self, words: list[str], log: Path, step: str, after: int) -> int:
+        told = {"words": words, "log": str(log), "step": step, "after": after}
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps(told) + "\n")
         self._process.stdin.flush()
-        return Serving(int(self._process.stdout.readline()), port)
+        return int(self._process.stdout.readline())
 
     def close(self) -> None:
         """No more servers."""
@@ -81,26 +110,14 @@ class Nursery:
         self._process.stdout.close()
 
 
-class Serving:
-    """One server's process."""
+class Running:
+    """One command's process."""
 
-    def __init__(self, pid: int, port: int) -> None:
+    def __init__(self, pid: int) -> None:
         self.pid = pid
-        self._port = port
         self._handle: int | None = None  # of one that died at once, before anybody could look
         with suppress(ProcessLookupError):
             self._handle = os.pidfd_open(pid)
-
-    def ready(self) -> bool:
-        """Wait until it answers; False if it dies before."""
-        deadline = time.monotonic() + START_S
-        while not self.dead(0.01):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
-                    return True
-            if time.monotonic() > deadline:
-                raise TimeoutError("the server did not start")
-        return False
 
     def dead(self, within_s: float) -> bool:
         """Whether it ends within so many seconds."""
@@ -117,6 +134,25 @@ class Serving:
         """Forget it."""
         if self._handle is not None:
             os.close(self._handle)
+
+
+class Serving(Running):
+    """One server's process."""
+
+    def __init__(self, pid: int, port: int) -> None:
+        super().__init__(pid)
+        self._port = port
+
+    def ready(self) -> bool:
+        """Wait until it answers; False if it dies before."""
+        deadline = time.monotonic() + START_S
+        while not self.dead(0.01):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
+                    return True
+            if time.monotonic() > deadline:
+                raise TimeoutError("the server did not start")
+        return False
 
 
 def _children(pid: int) -> list[int]:
@@ -137,7 +173,7 @@ def free_port() -> int:
 
 def arm(step: str, after: int) -> None:
     """Wrap a step's function: the process kills itself at its ``after``-th passing."""
-    place, side = STEPS[step]
+    place, side = {**STEPS, **INGESTING}[step]
     module, _, path = place.partition(":")
     *owners, name = path.split(".")
     owner: Any = importlib.import_module(module)
@@ -162,8 +198,8 @@ def arm(step: str, after: int) -> None:
     setattr(owner, name, wrapped)
 
 
-def _serve(told: dict[str, Any]) -> None:
-    """A server, in the process that was forked for it."""
+def _obey(told: dict[str, Any]) -> None:
+    """A command, in the process that was forked for it."""
     from sandbox.doors.cli import main
 
     os.setsid()
@@ -180,15 +216,20 @@ def _serve(told: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Fork a server a line."""
-    for name in ("sandbox.doors.cli", "sandbox.doors.server", "sandbox.gateway"):
+    """Fork a command a line."""
+    for name in (
+        "sandbox.doors.cli",
+        "sandbox.doors.server",
+        "sandbox.gateway",
+        "sandbox_connectors.csv_files",
+    ):
         importlib.import_module(name)  # once, for all that are forked
     os.environ.pop("LD_PRELOAD", None)  # what is loaded stays; workers do without
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here waits for the dead
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
-            _serve(json.loads(line))
+            _obey(json.loads(line))
             os._exit(0)
         print(pid, flush=True)
 
