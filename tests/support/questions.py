@@ -123,6 +123,15 @@ class Questions:
                 shapes += [f"{self.pick(('MEDIAN', 'MIN', 'MAX'))}({day})", f"QUANTILE_DISC({day}, 0.2)"]
         if unit:
             shapes += [f"COUNT(DISTINCT {unit})"] * 2
+            table, key = (
+                ("firm", "uscc") if unit.endswith("uscc") else (self.pick(("claim", "person")), "pid")
+            )
+            other = self.alias()
+            had = f"EXISTS (SELECT 1 FROM {table} AS {other} WHERE {other}.{key} = {unit})"
+            shapes.append(f"SUM(CASE WHEN {had} THEN {number} ELSE 0 END)")
+        if place := self.of(columns, "text", "cat"):
+            other = self.alias()
+            shapes.append(f"COUNT_IF(EXISTS (SELECT 1 FROM zone AS {other} WHERE {other}.city = {place}))")
         where = f" FILTER (WHERE {self.condition(columns)})" if self.chance(0.3) else ""
         return self.pick(shapes) + where
 
@@ -163,6 +172,9 @@ class Questions:
                 )
                 + f"({other}.{value}) FROM {table} AS {other} WHERE {other}.{key} = {unit})"
             )
+        if unit and not unit.endswith("uscc"):
+            had = f"EXISTS (SELECT 1 FROM claim AS {other} WHERE {other}.pid = {unit} AND {other}.n > 0)"
+            shapes.append(f"({had} OR {self.condition(columns)})")
         if number:
             shapes.append(f"{number} > (SELECT AVG({other}.fee) FROM claim AS {other})")
         if number and text:

@@ -101,3 +101,22 @@ def nodes_in(roots: Sequence[exp.Expr], kinds: tuple[type[exp.Expr], ...]) -> li
     for root in roots:
         visit(root)
     return list(found)
+
+
+def subqueries_in(roots: Sequence[exp.Expr]) -> tuple[list[exp.Expr], list[exp.Expr]]:
+    """Outermost subqueries: EXISTS and IN, and those that are values."""
+    tests: dict[exp.Expr, None] = {}
+    scalars: dict[exp.Expr, None] = {}
+
+    def visit(node: exp.Expr) -> None:
+        if isinstance(node, exp.Exists) or (isinstance(node, exp.In) and node.args.get("query") is not None):
+            tests.setdefault(node)
+        elif isinstance(node, exp.Query):
+            scalars.setdefault(node)
+        else:
+            for child in node.iter_expressions():
+                visit(child)
+
+    for root in roots:
+        visit(root)
+    return list(tests), list(scalars)

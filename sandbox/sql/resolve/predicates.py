@@ -1,19 +1,23 @@
-"""WHERE: plain conditions become filters; IN, EXISTS and their negations become semi-joins."""
+"""WHERE: plain conditions become filters; IN, EXISTS and their negations become semi-joins.
+
+Elsewhere these are values: whether a count of the rows that they find is above zero.
+"""
 
 from __future__ import annotations
 
 from sqlglot import exp
 
+from sandbox.catalogue import Kind
 from sandbox.errors import Code, Refusal, refuse
-from sandbox.sql.build import filter_, join, semi_join
-from sandbox.sql.expressions import TRUE, Call, Col, Expr, conjunction, conjuncts
+from sandbox.sql.build import aggregate, filter_, join, semi_join
+from sandbox.sql.expressions import TRUE, Agg, Call, Col, Expr, Literal, conjunction, conjuncts
 from sandbox.sql.facts import facts_of
 from sandbox.sql.relation import Aggregate, Project, Relation, Scan, Values, facts, visible, walk
 from sandbox.sql.relation import releases as releases_of
 from sandbox.sql.resolve.columns import Columns
 from sandbox.sql.resolve.correlated import Asked, attach, is_own
-from sandbox.sql.resolve.layers import LayerReader, nodes_in
-from sandbox.sql.resolve.reader import Reader, misplaced_test
+from sandbox.sql.resolve.layers import LayerReader, nodes_in, subqueries_in
+from sandbox.sql.resolve.reader import Reader
 from sandbox.sql.resolve.scope import Scope
 from sandbox.sql.resolve.tables import Place, no_subquery, read_from
 
@@ -89,7 +93,7 @@ def _semi(relation: Relation, scope: Scope, node: exp.Expr, place: Place, *, ant
     right = place.resolve(node.args["query"])
     shown = visible(right)
     if len(shown) != 1:
-        raise refuse(Code.SUBQUERY, "IN (SELECT …)", "select one column", "请只选择一列")
+        raise one_column()
     subject = Reader(Columns(relation, scope, {}), no_subquery).read(node.this)
     on = Call("eq", (subject, Col(len(relation.fields) + shown[0])))
     if anti and (facts_of(subject, facts(relation)).nullable or right.fields[shown[0]].facts.nullable):
@@ -103,6 +107,18 @@ def _semi(relation: Relation, scope: Scope, node: exp.Expr, place: Place, *, ant
 
 
 def _exists(relation: Relation, scope: Scope, node: exp.Exists, place: Place, *, anti: bool) -> Relation:
+    inner = _plain(node)
+    parts = split(inner.args.get("where"))
+    right, right_scope = read_from(inner, place, parts)
+    own, correlated = _correlation(parts, right, right_scope)
+    right = apply_where(right, right_scope, own, place, {})
+    both = right_scope.shifted(len(relation.fields))
+    on = tuple(_outer(part, relation, right, scope, both) for part in correlated)
+    return semi_join(relation, right, conjunction(on) if on else TRUE, anti=anti)
+
+
+def _plain(node: exp.Expr) -> exp.Select:
+    """The SELECT of an EXISTS, of which only FROM and WHERE matter."""
     inner = node.this.this if isinstance(node.this, exp.Subquery) else node.this
     plain = isinstance(inner, exp.Select) and not any(
         inner.args.get(k) for k in ("group", "having", "qualify", "distinct", "limit", "offset", "with_")
@@ -114,13 +130,8 @@ def _exists(relation: Relation, scope: Scope, node: exp.Exists, place: Place, *,
             "write EXISTS (SELECT 1 FROM … WHERE …)",
             "请写作 EXISTS (SELECT 1 FROM … WHERE …)",
         )
-    parts = split(inner.args.get("where"))
-    right, right_scope = read_from(inner, place, parts)
-    own, correlated = _correlation(parts, right, right_scope)
-    right = apply_where(right, right_scope, own, place, {})
-    both = right_scope.shifted(len(relation.fields))
-    on = tuple(_outer(part, relation, right, scope, both) for part in correlated)
-    return semi_join(relation, right, conjunction(on) if on else TRUE, anti=anti)
+    assert isinstance(inner, exp.Select)
+    return inner
 
 
 def _correlation(
@@ -159,6 +170,16 @@ class _Correlated(Reader):
         return found
 
 
+def one_column() -> Refusal:
+    """Why the subquery of IN is refused."""
+    return refuse(Code.SUBQUERY, "IN (SELECT …)", "select one column", "请只选择一列")
+
+
+COUNTED = exp.Count(this=exp.Star())
+HIDDEN = "\0"
+"""A column's name that no text can spell."""
+
+
 def attach_scalars(
     relation: Relation,
     roots: list[exp.Expr],
@@ -171,10 +192,9 @@ def attach_scalars(
 
     ``scope``: the names that a subquery may mention of the relation.  ``comparing``: in a condition.
     """
-    known: dict[exp.Expr, Expr] = {}
-    for node in nodes_in(roots, (exp.Query,)):
-        if isinstance(node.parent, exp.Exists) or node.arg_key == "query":
-            raise misplaced_test()
+    tests, scalars = subqueries_in(roots)
+    relation, known = (relation, {}) if scope is None else attach_tests(relation, scope, tests, place)
+    for node in scalars:
         asked = None if scope is None else _asked(node, place)
         if asked is not None and scope is not None:
             wider, value = attach(relation, scope, asked)
@@ -183,6 +203,54 @@ def attach_scalars(
         else:
             relation, known[node] = _one_value(relation, node, place)
     return relation, known
+
+
+def attach_tests(
+    relation: Relation, scope: Scope, tests: list[exp.Expr], place: Place
+) -> tuple[Relation, dict[exp.Expr, Expr]]:
+    """Join beside the relation how many rows each EXISTS or IN finds: it is true where there are any."""
+    known: dict[exp.Expr, Expr] = {}
+    for node in tests:
+        inner = _as_exists(relation, scope, node, place) if isinstance(node, exp.In) else _plain(node)
+        parts = split(inner.args.get("where"))
+        right, right_scope = read_from(inner, place, parts)
+        own, correlated = _correlation(parts, right, right_scope)
+        right = apply_where(right, right_scope, own, place, {})
+        if correlated:
+            asked = Asked(exp.Select(expressions=[COUNTED.copy()]), right, right_scope, tuple(correlated))
+            wider, count = attach(relation, scope, asked)
+        else:
+            every = aggregate(right, [], [("", Agg("count_star"))])
+            wider, count = join("inner", relation, every, TRUE), Col(len(relation.fields))
+        if set(releases_of(wider)) - {*releases_of(relation), *releases_of(right)}:
+            # Whether protected rows are there is no released number: refused as it is in a condition.
+            semi_join(relation, right, TRUE, anti=False)
+        relation, known[node] = wider, Call("gt", (count, Literal(0, Kind.INTEGER)))
+    return relation, known
+
+
+def _as_exists(relation: Relation, scope: Scope, node: exp.In, place: Place) -> exp.Select:
+    """``x IN (SELECT y …)`` as ``EXISTS (SELECT 1 FROM (SELECT y …) WHERE y = x)``: the same without NULL."""
+    query = node.args["query"].this
+    right = place.resolve(query)
+    shown = visible(right)
+    if len(shown) != 1:
+        raise one_column()
+    subject = Reader(Columns(relation, scope, {}), no_subquery).read(node.this)
+    if facts_of(subject, facts(relation)).nullable or right.fields[shown[0]].facts.nullable:
+        raise refuse(
+            Code.SUBQUERY,
+            "IN (SELECT …)",
+            "with NULL neither true nor false: use EXISTS (SELECT 1 FROM … WHERE inner = outer) as the value",
+            "含 NULL 时既非真也非假，请以 EXISTS (SELECT 1 FROM … WHERE 内层 = 外层) 作为值",
+        )
+    name = exp.Identifier(this=HIDDEN, quoted=True)
+    alias = exp.TableAlias(this=name.copy(), columns=[name.copy()])
+    return exp.Select(
+        expressions=[exp.Literal.number(1)],
+        from_=exp.From(this=exp.Subquery(this=query.copy(), alias=alias)),
+        where=exp.Where(this=exp.EQ(this=exp.Column(this=name), expression=node.this.copy())),
+    )
 
 
 def _asked(node: exp.Expr, place: Place) -> Asked | None:

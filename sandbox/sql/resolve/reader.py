@@ -130,6 +130,8 @@ class Reader:
                 "aggregates stand in SELECT, HAVING and ORDER BY, not inside one another",
                 "聚合函数只能出现在 SELECT、HAVING 和 ORDER BY 中，且不能嵌套",
             )
+        if isinstance(node, exp.Exists):
+            raise misplaced_test()
         if isinstance(node, MARKS):
             raise refuse(
                 Code.CONSTRUCT,
@@ -375,8 +377,8 @@ def misplaced_test() -> Refusal:
     return refuse(
         Code.SUBQUERY,
         "IN / EXISTS (SELECT …)",
-        "use it as a condition of WHERE by itself, joined with AND",
-        "请作为 WHERE 中以 AND 连接的独立条件",
+        "use it in WHERE, or as a value of rows below the grouping: COUNT(*) FILTER (WHERE EXISTS (…))",
+        "请用于 WHERE，或作为分组之前各行的值：COUNT(*) FILTER (WHERE EXISTS (…))",
     )
 
 

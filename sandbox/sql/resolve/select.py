@@ -14,10 +14,9 @@ from sandbox.sql.relation import Relation
 from sandbox.sql.resolve.calls import read_aggregate, read_sort, read_window
 from sandbox.sql.resolve.columns import Columns
 from sandbox.sql.resolve.grouping import Item, grouped, ordinal, read_mark
-from sandbox.sql.resolve.layers import LayerReader, aggregates_in, nodes_in
+from sandbox.sql.resolve.layers import LayerReader, aggregates_in, nodes_in, subqueries_in
 from sandbox.sql.resolve.literals import whole
-from sandbox.sql.resolve.predicates import apply_where, attach_scalars, split
-from sandbox.sql.resolve.reader import Reader
+from sandbox.sql.resolve.predicates import apply_where, attach_scalars, attach_tests, split
 from sandbox.sql.resolve.scope import Scope, fold
 from sandbox.sql.resolve.tables import Place, read_from
 from sandbox.sql.syntax import ANY_AGGREGATE, MARKS
@@ -101,12 +100,15 @@ def _grouped(
     roots = _roots(select, items)
     calls = aggregates_in(roots)
     group = select.args.get("group")
-    base = Reader(Columns(relation, scope, aliases), _no_scalar)
     if group is None and not calls:
         if select.args.get("having") is not None:
             raise refuse(Code.GROUPING, "HAVING")
         relation, values = attach_scalars(relation, roots, place, scope)
         return Layer(relation, LayerReader(Columns(relation, scope, aliases), values))
+    below = [*calls, *(() if group is None else (group, *(i.node for i in items if i.node is not None)))]
+    relation, tests = attach_tests(relation, scope, subqueries_in(below)[0], place)
+    base = LayerReader(Columns(relation, scope, aliases), tests)
+    base.subquery = _no_scalar
     aggs = [read_aggregate(node, base) for node in calls]
     unique = list(dict.fromkeys(aggs))
     marks = {node: read_mark(node, group, base) for node in _marks_in(roots)}

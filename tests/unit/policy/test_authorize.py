@@ -405,6 +405,23 @@ def test_the_middle_of_dates_shows_what_may_be_a_key(text: str, found: list[tupl
     assert told(text) == found
 
 
+HAD = "EXISTS (SELECT 1 FROM claims c WHERE c.person_id = p.id AND c.{0})"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("SELECT COUNT(*) FILTER (WHERE {had}) FROM people p", []),
+        ("SELECT {had} AS h, SUM(salary) FROM people p GROUP BY h", []),
+        ("SELECT SUM(CASE WHEN {had} OR active THEN salary ELSE 0 END) FROM people p", []),
+        ("SELECT COUNT(*) FROM people p WHERE {had} OR active", []),
+    ],
+)
+def test_whether_there_are_rows_may_be_used_where_a_condition_may(text: str, found: list[object]) -> None:
+    assert told(text.format(had=HAD.format("diagnosis = 'x'"))) == found
+    assert told(text.format(had=HAD.format("code = 'x'"))) == [("USE", "claims.code", "filter")]
+
+
 def test_the_unit_is_counted_only_with_the_use_count() -> None:
     assert told("SELECT COUNT(DISTINCT id) FROM notes") == [("USE", "notes.id", "count")]
 

@@ -93,8 +93,18 @@ SUBQUERY            SELECT 1 AS x FROM towns t JOIN visits v ON t.people = (SELE
 SUBQUERY            SELECT 1 AS x FROM towns t JOIN visits v ON t.people IN (SELECT n FROM visits)
 SUBQUERY            SELECT town FROM towns WHERE town IN (SELECT town, n FROM visits)
 SUBQUERY            SELECT town FROM towns WHERE EXISTS (SELECT count(*) FROM visits GROUP BY n)
-SUBQUERY            SELECT town FROM towns WHERE coastal OR EXISTS (SELECT 1 FROM visits)
-SUBQUERY            SELECT town, EXISTS (SELECT 1 FROM visits) AS x FROM towns
+SUBQUERY            SELECT town FROM towns WHERE coastal OR EXISTS (SELECT 1 FROM visits GROUP BY n)
+SUBQUERY            SELECT town, EXISTS (SELECT 1 FROM visits v WHERE v.n < people) AS x FROM towns
+SUBQUERY            SELECT town, people IN (SELECT n FROM visits) AS x FROM towns
+SUBQUERY            SELECT town, people IN (SELECT n, town FROM visits) AS x FROM towns
+SUBQUERY            SELECT count(*) AS n FROM towns HAVING EXISTS (SELECT 1 FROM visits)
+SUBQUERY            SELECT t.town FROM towns t JOIN visits v ON EXISTS (SELECT 1 FROM visits w)
+SUBQUERY            SELECT t.town FROM towns t JOIN visits v ON t.people IN (SELECT n FROM visits w)
+SUBQUERY            SELECT town, EXISTS (SELECT 1 FROM persons p WHERE p.town = t.town) AS x FROM towns t
+SUBQUERY            SELECT town, EXISTS (SELECT 1 FROM persons p) AS x FROM towns t
+UNIT_JOIN           SELECT id, EXISTS (SELECT 1 FROM persons q WHERE q.age = p.age) AS x FROM persons p
+UNIT_JOIN           SELECT id, EXISTS (SELECT 1 FROM claims) AS x FROM persons p
+UNIT_KINDS          SELECT count_if(EXISTS (SELECT 1 FROM firms f WHERE f.town = p.town)) AS x FROM persons p
 UNIT_JOIN           SELECT id FROM persons WHERE age IN (SELECT fee FROM claims)
 AMBIGUOUS           SELECT town FROM towns t WHERE EXISTS (SELECT 1 FROM visits v, visits w WHERE n = people)
 UNKNOWN_COLUMN      SELECT town FROM towns t WHERE EXISTS (SELECT 1 FROM visits v WHERE v.town = t.nothing)
