@@ -36,6 +36,7 @@ from sandbox.monitor.run import Monitor
 from sandbox.policy.documents import Dataset, Documents, DpGuard, Grant
 from sandbox.policy.effective import effective
 from sandbox.policy.floor import budget_in_force, guard_in_force
+from sandbox.policy.roles import Action, check, may
 from sandbox.policy.verified import verified
 from sandbox.privacy.exact import CUBE
 from sandbox.snapshot.published import Snapshot, current
@@ -55,9 +56,6 @@ from sandbox.store.log.transparency import TransparencyLog
 from sandbox.store.log.witness import Witness
 from sandbox.store.logbook import Logbook
 from sandbox.store.search import LogFilter, LogSearch, Page
-
-BUREAU = "bureau"
-OWNER = "owner"
 
 FOLLOWED = 5000
 """Entries that are taken into the log's indexes by one write."""
@@ -196,13 +194,13 @@ class Gateway:
         """The accounts that this person may see: their grants'; datasets' too for bureau and owner."""
         documents = self.documents()
         seen = {g.id for g in documents.grants if self._sees(person, g)}
-        if person.role in (BUREAU, OWNER):
+        if may(person, Action.POLICIES):
             seen |= {d.id for d in documents.datasets}
         return balances(self.store.ledger, documents, seen)
 
     def approve(self, person: Person, account: str) -> Balance:
         """Put the raised total of an account in force, logged.  The bureau's alone."""
-        self._bureau(person)
+        check(person, Action.RAISE_BUDGET)
         documents = self.documents()
         with self.database.write():
             before, after = raise_limit(self.store.ledger, documents, account)
@@ -225,7 +223,7 @@ class Gateway:
 
     def monitor(self, person: Person) -> tuple[int, ...]:
         """Judge what is new in the log; the alerts' entries.  The bureau's alone."""
-        self._bureau(person)
+        check(person, Action.ALERTS)
         return self._monitor.run(utc_now())
 
     def follow(self) -> None:
@@ -244,8 +242,8 @@ class Gateway:
     def asked_of(self, person: Person, dataset: str, limit: int = 20) -> Page:
         """What was asked of a dataset last, and what left: for its owner and the bureau."""
         found = self.documents().dataset(dataset)
-        mine = person.role == OWNER and found is not None and found.owner == person.organisation
-        if not mine and person.role != BUREAU:
+        mine = may(person, Action.HOLDINGS) and found is not None and found.owner == person.organisation
+        if not mine and not may(person, Action.ALL_ENTRIES):
             raise refuse(Code.NOT_FOUND, f"dataset {dataset[:80]!a}")
         return self.logbook.of_dataset(person, dataset, limit)
 
@@ -258,7 +256,8 @@ class Gateway:
 
         Refuses ``REQUEST`` for what is no month, ``NOT_FOUND`` for another's report.
         """
-        if person.role != BUREAU and person.organisation != operator:
+        check(person, Action.SUPERVISION)
+        if not may(person, Action.ALL_ENTRIES) and person.organisation != operator:
             raise refuse(Code.NOT_FOUND, f"the report on {operator[:80]!a}")
         wanted = month_of(month)
         self.logbook.note(person, {"report": wanted.name, "operator": operator})
@@ -266,12 +265,12 @@ class Gateway:
 
     def freezes(self, person: Person) -> tuple[Freeze, ...]:
         """Every freeze ever made, oldest first.  The bureau's alone."""
-        self._bureau(person)
+        check(person, Action.FREEZES)
         return self.store.freezes.history()
 
     def freeze(self, person: Person, scope: Scope, target: str, reason: str) -> Freeze:
         """Stop queries at once.  The bureau's alone.  Refuses ``NOT_FOUND`` a target that there is not."""
-        self._bureau(person)
+        check(person, Action.FREEZE)
         self._known(scope, target)
         with self.database.write():
             frozen = self.store.freezes.freeze(scope, target, reason, person.name, utc_now())
@@ -281,7 +280,7 @@ class Gateway:
 
     def drill(self, person: Person, scope: Scope, target: str, reason: str) -> Drill:
         """Say what a freeze would stop, on record, and stop nothing.  The bureau's alone."""
-        self._bureau(person)
+        check(person, Action.FREEZE)
         self._known(scope, target)
         meant = rehearsed(scope, target, reason, person.name, utc_now())
         documents = self.documents()
@@ -302,7 +301,7 @@ class Gateway:
 
     def lift(self, person: Person, id: int) -> Freeze:
         """Approve the lifting of a freeze or, as a second person, complete it.  The bureau's alone."""
-        self._bureau(person)
+        check(person, Action.FREEZE)
         with self.database.write():
             lifted = self.store.freezes.lift(id, person.name, utc_now())
             done = "approved" if lifted.lifted_by is None else "lifted"
@@ -353,10 +352,6 @@ class Gateway:
         self.home.spill.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self.home.spill
 
-    def _bureau(self, person: Person) -> None:
-        if person.role != BUREAU:
-            raise refuse(Code.ROLE)
-
     def _event(self, kind: Event, person: Person, text: str) -> None:
         self.store.audit.append(
             kind, time=utc_now(), person=person.name, organisation=person.organisation, text=text
@@ -393,7 +388,7 @@ class Gateway:
         )
 
     def _sees(self, person: Person, grant: Grant) -> bool:
-        return person.role in (BUREAU, OWNER) or grant.to == person.organisation
+        return may(person, Action.POLICIES) or grant.to == person.organisation
 
     def _stoppable(self, context: Context, turn: Turn) -> Context:
         """The context for one turn, whose engine can be stopped under it."""
@@ -421,6 +416,7 @@ class Gateway:
     def _context(
         self, person: Person, grant_id: str, *, reading: bool = False, missing: bool = False
     ) -> Context:
+        check(person, Action.EXPLAIN if reading else Action.ASK)
         documents = self.documents()
         grant = next((g for g in documents.grants if g.id == grant_id), None)
         allowed = grant is not None and (

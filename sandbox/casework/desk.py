@@ -20,8 +20,9 @@ from sandbox.model import Person
 from sandbox.policy.documents import Dataset, Documents, Grant, Product
 from sandbox.policy.load import Source
 from sandbox.policy.mistakes import refusal
+from sandbox.policy.roles import Action, check, may, of_bureau
 from sandbox.policy.workflow import persons, states
-from sandbox.policy.workflow.persons import BUREAU, Parties
+from sandbox.policy.workflow.persons import Parties
 from sandbox.policy.workflow.states import Kind, State, Verb
 from sandbox.store.cases import Case, Cases, Step, Subject, advised, approvals
 from sandbox.store.database import Database
@@ -87,6 +88,7 @@ class CaseDesk:
 
     def case(self, person: Person, id: int) -> Case:
         """One case.  Refuses ``NOT_FOUND`` where there is none that this person may see."""
+        check(person, Action.CASES)
         found = self._cases.case(id)
         if found is None or not _sees(person, found):
             raise refuse(Code.NOT_FOUND, f"case {id}")
@@ -94,6 +96,7 @@ class CaseDesk:
 
     def cases(self, person: Person, kind: Kind | None = None, state: State | None = None) -> tuple[Case, ...]:
         """The cases that this person may see, newest first."""
+        check(person, Action.CASES)
         return tuple(case for case in self._cases.find(kind, state) if _sees(person, case))
 
     def steps(self, person: Person, id: int) -> tuple[Step, ...]:
@@ -185,7 +188,7 @@ def _of_kind(documents: Documents, kind: Kind) -> tuple[Document, ...]:
 def _about(document: Document, documents: Documents, text: str, person: Person) -> Subject:
     """What the workflow needs of a document.  Refuses ``ROLE`` who applies in another's name."""
     if isinstance(document, Dataset):
-        if person.role != BUREAU and document.owner != person.organisation:
+        if not of_bureau(person) and document.owner != person.organisation:
             raise refuse(Code.ROLE)
         return Subject(document.id, text, (document.owner,), 2 if document.important else 1)
     grant = document if isinstance(document, Grant) else documents.grant(document.grant)
@@ -206,9 +209,9 @@ def _datasets(grant: Grant, documents: Documents) -> tuple[Dataset, ...]:
 
 def _sees(person: Person, case: Case) -> bool:
     """The bureau sees all, an organisation what it wrote, an owner what names its data."""
-    if person.role == BUREAU or person.organisation == case.organisation:
+    if may(person, Action.ALL_ENTRIES) or person.organisation == case.organisation:
         return True
-    return person.role == "owner" and person.organisation in case.subject.owners
+    return may(person, Action.ADVISE) and person.organisation in case.subject.owners
 
 
 def _check_note(note: str, *, needed: bool = False) -> None:

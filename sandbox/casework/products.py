@@ -23,7 +23,7 @@ from sandbox.model import Answer, LogEntry, Person, Refused, Request
 from sandbox.policy.documents import Documents, FeePer, Product
 from sandbox.policy.parts import decimal
 from sandbox.policy.product_reader import filled
-from sandbox.policy.workflow.persons import BUREAU
+from sandbox.policy.roles import Action, Role, check, may
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.database import Database
 from sandbox.store.replay import replay
@@ -82,7 +82,7 @@ class Products:
             raise refuse(Code.NOT_FOUND, f"product {id[:80]!a}")
         sql = filled(product, given)
         provider = _provider(product, documents)
-        maker = Person(f"product {product.id}", "operator", provider)
+        maker = Person(f"product {product.id}", Role.OPERATOR.value, provider)
         request = Request(uuid.uuid4().hex, maker, product.grant, sql, product.epsilon, self._now())
         found = self._ask(request)
         if isinstance(found, Answer):
@@ -94,10 +94,11 @@ class Products:
 
         The bureau sees all.  Refuses ``REQUEST`` for what is no month.
         """
+        check(person, Action.STATEMENTS)
         wanted = months.month(month)
         lines = statement(replay(self._database, (Event.DELIVERY,), wanted.since, wanted.until))
-        mine = (person.organisation,)
-        return tuple(x for x in lines if person.role == BUREAU or x.recipient in mine or x.provider in mine)
+        mine, everything = (person.organisation,), may(person, Action.ALL_ENTRIES)
+        return tuple(x for x in lines if everything or x.recipient in mine or x.provider in mine)
 
     def _meter(
         self, person: Person, product: Product, provider: str, given: Mapping[str, str], found: Answer
@@ -135,7 +136,7 @@ def _has(person: Person, product: Product, documents: Documents) -> bool:
 
 
 def _sees(person: Person, product: Product, documents: Documents) -> bool:
-    return person.role == BUREAU or _has(person, product, documents)
+    return may(person, Action.ALL_ENTRIES) or _has(person, product, documents)
 
 
 def _provider(product: Product, documents: Documents) -> str:

@@ -13,13 +13,13 @@ from starlette.responses import Response
 
 from sandbox.console.charts import Bar, bars
 from sandbox.console.locale import Locale
-from sandbox.console.menu import USERS
 from sandbox.console.page import Page, get
 from sandbox.console.visit import Visit
 from sandbox.doors import forms, screens, wire
 from sandbox.doors.values import Value, columns_of, margins_of, shown, with_margin
 from sandbox.errors import Code, refuse
 from sandbox.model import Answer, Person
+from sandbox.policy.roles import Action
 from sandbox.recent import Recent
 
 KEPT_CELLS: Final = 2_000_000
@@ -155,7 +155,7 @@ def _chart(found: Answer, column: int, say: Locale) -> str | None:
 
 
 PAGES: Final[tuple[Page, ...]] = (
-    get("/answers/{id}", USERS, answer),
-    get("/answers/{id}/table.csv", USERS, as_csv),
-    get("/answers/{id}/receipt.json", USERS, receipt),
+    get("/answers/{id}", Action.ASK, answer),
+    get("/answers/{id}/table.csv", Action.ASK, as_csv),
+    get("/answers/{id}/receipt.json", Action.ASK, receipt),
 )

@@ -1,7 +1,7 @@
 """The console as an application: addresses, who may open them, and what becomes of refusals.
 
 Invariants: nobody unknown gets past the door; every form is checked before its page sees it; each address
-names the roles that may open it; whatever goes wrong is a page with a code, and never an exception's text.
+names the action that opening it takes; whatever goes wrong is a page with a code, never an exception's text.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from sandbox.doors.http_shield import incident
 from sandbox.doors.ports import Gateway
 from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.model import Person
+from sandbox.policy.roles import check
 from sandbox.store.accounts import Accounts
 
 NOBODY: Final = Person("", "", "")
@@ -138,10 +139,10 @@ def _answer(console: Console, page: Page, request: Request, fields: Mapping[str,
     visit = Visit(console, request, NOBODY, Locale("zh"), "", fields)
     try:
         visit = console.visit(request, fields)
-        if page.roles and visit.person is NOBODY:
+        if page.action is not None and visit.person is NOBODY:
             return _knock(visit)
-        if page.roles and visit.person.role not in page.roles:
-            raise refuse(Code.ROLE)
+        if page.action is not None:
+            check(visit.person, page.action)
         if page.method == "POST":
             visit.checked()
         return sealed(page.answer(visit))

@@ -6,13 +6,13 @@ from typing import Final
 
 from starlette.responses import Response
 
-from sandbox.console.menu import USERS
 from sandbox.console.page import Page, get, post
 from sandbox.console.visit import Visit
 from sandbox.doors.asking import new_id, parse_within
 from sandbox.doors.ports import GrantView
 from sandbox.errors import Refusal
 from sandbox.model import Answer, Explained, Refused, Request
+from sandbox.policy.roles import Action
 from sandbox.privacy.accounting import parse_epsilon
 
 _ID: Final = 32
@@ -91,7 +91,7 @@ def _names(view: GrantView | None) -> list[dict[str, object]]:
 
 
 PAGES: Final[tuple[Page, ...]] = (
-    get("/ask", USERS, ask),
-    post("/ask", USERS, run),
-    post("/ask/price", USERS, explain),
+    get("/ask", Action.ASK, ask),
+    post("/ask", Action.ASK, run),
+    post("/ask/price", Action.ASK, explain),
 )

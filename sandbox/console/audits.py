@@ -6,9 +6,9 @@ from typing import Final
 
 from starlette.responses import Response
 
-from sandbox.console.menu import READERS
 from sandbox.console.page import Page, get, post
 from sandbox.console.visit import Visit
+from sandbox.policy.roles import Action
 from sandbox.store.log.whole import Verified
 
 
@@ -31,6 +31,6 @@ def _audit(visit: Visit, verified: Verified | None) -> Response:
 
 
 PAGES: Final[tuple[Page, ...]] = (
-    get("/audit", READERS, audit),
-    post("/audit", READERS, verify),
+    get("/audit", Action.VERIFY, audit),
+    post("/audit", Action.VERIFY, verify),
 )

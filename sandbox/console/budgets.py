@@ -10,10 +10,10 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from sandbox.console.charts import Step, burn
-from sandbox.console.menu import BUREAU, EVERYBODY
 from sandbox.console.page import Page, get, post
 from sandbox.console.visit import Visit
 from sandbox.model import Balance
+from sandbox.policy.roles import Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,6 @@ def _part(left: int, limit: int) -> float:
 
 
 PAGES: Final[tuple[Page, ...]] = (
-    get("/budgets", EVERYBODY, budgets),
-    post("/budgets/approve", BUREAU, approve),
+    get("/budgets", Action.BUDGETS, budgets),
+    post("/budgets/approve", Action.RAISE_BUDGET, approve),
 )

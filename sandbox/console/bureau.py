@@ -12,7 +12,6 @@ from starlette.responses import Response
 from sandbox.console.budgets import standings
 from sandbox.console.cases import waits
 from sandbox.console.logs import recent
-from sandbox.console.menu import BUREAU, READERS
 from sandbox.console.page import Page, get, post
 from sandbox.console.proposal import proposed
 from sandbox.console.visit import Visit
@@ -21,6 +20,7 @@ from sandbox.errors import Code, refuse
 from sandbox.model import LogEntry, Words
 from sandbox.policy.diff import differences
 from sandbox.policy.documents import Documents
+from sandbox.policy.roles import Action
 from sandbox.store.audit import Event
 from sandbox.store.freezes import Drill, Scope
 
@@ -169,11 +169,11 @@ def people(visit: Visit) -> Response:
 
 
 PAGES: Final[tuple[Page, ...]] = (
-    get("/today", BUREAU, today),
-    get("/freezes", BUREAU, freezes),
-    post("/freezes", BUREAU, freeze),
-    post("/freezes/lift", BUREAU, lift),
-    get("/policies", READERS, policies),
-    post("/policies", READERS, policy_diff),
-    get("/people", BUREAU, people),
+    get("/today", Action.ALERTS, today),
+    get("/freezes", Action.FREEZES, freezes),
+    post("/freezes", Action.FREEZE, freeze),
+    post("/freezes/lift", Action.FREEZE, lift),
+    get("/policies", Action.POLICIES, policies),
+    post("/policies", Action.POLICIES, policy_diff),
+    get("/people", Action.PEOPLE, people),
 )

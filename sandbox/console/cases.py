@@ -10,7 +10,6 @@ from typing import Final
 
 from starlette.responses import Response
 
-from sandbox.console.menu import BUREAU, OWNER
 from sandbox.console.page import Page, get, post
 from sandbox.console.proposal import proposed
 from sandbox.console.visit import Visit
@@ -18,12 +17,10 @@ from sandbox.doors import filters
 from sandbox.errors import Code, Refusal, refuse
 from sandbox.model import Words
 from sandbox.policy.diff import differences
+from sandbox.policy.roles import Action
 from sandbox.policy.workflow.persons import can_open
 from sandbox.policy.workflow.states import STATES, VERBS, Kind, State, Verb
 from sandbox.store.cases import Case
-
-PARTIES: Final = BUREAU | OWNER | frozenset({"operator"})
-"""Whoever has a part in cases."""
 
 KINDS: Final[dict[Kind, Words]] = {
     Kind.DATASET: Words("数据集", "Dataset"),
@@ -138,9 +135,9 @@ def _sentences(visit: Visit, found: Case) -> tuple[Words, ...]:
 
 
 PAGES: Final[tuple[Page, ...]] = (
-    get("/cases", PARTIES, cases),
-    get("/cases/new", PARTIES, fresh),
-    post("/cases/new", PARTIES, opened),
-    get("/cases/{id}", PARTIES, case),
-    post("/cases/{id}", PARTIES, act),
+    get("/cases", Action.CASES, cases),
+    get("/cases/new", Action.CASES, fresh),
+    post("/cases/new", Action.CASES, opened),
+    get("/cases/{id}", Action.CASES, case),
+    post("/cases/{id}", Action.CASES, act),
 )

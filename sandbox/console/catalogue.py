@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from sandbox.catalogue import Column, Range, Table
 from sandbox.console.locale import Locale
-from sandbox.console.menu import EVERYBODY
 from sandbox.console.page import Page, get
 from sandbox.console.terms import Terms
 from sandbox.console.visit import Visit
@@ -18,6 +17,7 @@ from sandbox.doors import wire
 from sandbox.doors.ports import GrantView
 from sandbox.errors import Code, refuse
 from sandbox.policy.documents import Dataset, Documents, DpGuard, Share, Why
+from sandbox.policy.roles import Action
 
 _LONGEST_LIST: Final = 12
 
@@ -137,6 +137,6 @@ def _facts(column: Column, say: Locale) -> Iterator[str]:
 
 
 PAGES: Final[tuple[Page, ...]] = (
-    get("/catalogue", EVERYBODY, catalogue),
-    get("/catalogue/{id}", EVERYBODY, grant),
+    get("/catalogue", Action.CATALOGUE, catalogue),
+    get("/catalogue/{id}", Action.CATALOGUE, grant),
 )

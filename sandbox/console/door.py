@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from sandbox.console import menu
-from sandbox.console.menu import EVERYBODY
 from sandbox.console.page import Page, get, post
 from sandbox.console.visit import HOME, Visit, ours
 from sandbox.errors import Code, refuse
+from sandbox.policy.roles import Action
 
 SESSION: Final = "ds_session"
 NONCE: Final = "ds_nonce"
@@ -91,9 +91,9 @@ def _keep(visit: Visit, response: Response, name: str, value: str, seconds: int 
 
 
 PAGES: Final[tuple[Page, ...]] = (
-    get("/", EVERYBODY, begin),
-    get("/login", frozenset(), login),
-    post("/login", frozenset(), enter),
-    post("/logout", EVERYBODY, leave),
-    post("/language", frozenset(), language),
+    get("/", Action.ACCOUNT, begin),
+    get("/login", None, login),
+    post("/login", None, enter),
+    post("/logout", Action.ACCOUNT, leave),
+    post("/language", None, language),
 )

@@ -11,12 +11,12 @@ from typing import Final
 from starlette.responses import Response
 
 from sandbox.console.locale import ZONE
-from sandbox.console.menu import EVERYBODY
 from sandbox.console.page import Page, get
 from sandbox.console.visit import Visit
 from sandbox.doors import filters, wire
 from sandbox.errors import Code, Refusal
 from sandbox.model import LogEntry
+from sandbox.policy.roles import Action
 from sandbox.store.audit import Event
 
 FILTERS: Final = (
@@ -117,8 +117,8 @@ def recent(visit: Visit, kind: Event, limit: int) -> Iterable[LogEntry]:
 
 
 PAGES: Final[tuple[Page, ...]] = (
-    get("/log", EVERYBODY, log),
-    get("/log/compare", EVERYBODY, compare),
-    get("/log/{seq}", EVERYBODY, entry),
-    get("/log/{seq}/receipt.json", EVERYBODY, receipt),
+    get("/log", Action.LOG, log),
+    get("/log/compare", Action.LOG, compare),
+    get("/log/{seq}", Action.LOG, entry),
+    get("/log/{seq}/receipt.json", Action.LOG, receipt),
 )

@@ -7,10 +7,10 @@ from typing import Final
 
 from starlette.responses import Response
 
-from sandbox.console.menu import OWNER
 from sandbox.console.page import Page, get
 from sandbox.console.visit import Visit
 from sandbox.policy.documents import Dataset, Documents, Grant
+from sandbox.policy.roles import Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +53,4 @@ def mine(visit: Visit) -> Response:
     return visit.page("holdings.html", holdings=found, asked=asked, today=visit.now.date())
 
 
-PAGES: Final[tuple[Page, ...]] = (get("/holdings", OWNER, mine),)
+PAGES: Final[tuple[Page, ...]] = (get("/holdings", Action.HOLDINGS, mine),)

@@ -8,25 +8,27 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from sandbox.policy.roles import Action
+
 if TYPE_CHECKING:
     from sandbox.console.visit import Visit
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``roles``: who may open it; empty for the pages before signing in."""
+    """``action``: what opening it takes; ``None`` for the pages before signing in."""
 
     method: str
     path: str
-    roles: frozenset[str]
+    action: Action | None
     answer: Callable[[Visit], Response]
 
 
-def get(path: str, roles: frozenset[str], answer: Callable[[Visit], Response]) -> Page:
+def get(path: str, action: Action | None, answer: Callable[[Visit], Response]) -> Page:
     """A page that is read."""
-    return Page("GET", path, roles, answer)
+    return Page("GET", path, action, answer)
 
 
-def post(path: str, roles: frozenset[str], answer: Callable[[Visit], Response]) -> Page:
+def post(path: str, action: Action | None, answer: Callable[[Visit], Response]) -> Page:
     """A form that is submitted."""
-    return Page("POST", path, roles, answer)
+    return Page("POST", path, action, answer)

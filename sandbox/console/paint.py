@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sandbox.console import menu
 from sandbox.console.terms import Terms
 from sandbox.console.visit import HOME, address
+from sandbox.policy.roles import Action, may
 
 if TYPE_CHECKING:
     from sandbox.console.visit import Visit
@@ -37,5 +38,16 @@ class Painter:
     def paint(self, template: str, visit: Visit, facts: Mapping[str, object]) -> str:
         """The template's text."""
         say = visit.locale
-        told = {"say": say, "t": say.t, "terms": Terms(say), "visit": visit, "person": visit.person}
+
+        def allowed(action: str) -> bool:
+            return may(visit.person, Action(action))
+
+        told = {
+            "say": say,
+            "t": say.t,
+            "terms": Terms(say),
+            "visit": visit,
+            "person": visit.person,
+            "allows": allowed,
+        }
         return self._environment.get_template(template).render({**told, **facts})

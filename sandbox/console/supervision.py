@@ -8,13 +8,11 @@ from starlette.responses import Response
 
 from sandbox.casework.month import ZONE
 from sandbox.casework.supervision import Report
-from sandbox.console.menu import BUREAU
 from sandbox.console.page import Page, get
 from sandbox.console.visit import Visit
 from sandbox.doors.report_pdf import as_pdf
 from sandbox.doors.report_words import sections, title
-
-MANAGERS: Final = BUREAU | frozenset({"operator"})
+from sandbox.policy.roles import Action, may
 
 
 def report(visit: Visit) -> Response:
@@ -48,12 +46,12 @@ def _found(visit: Visit, operator: str, month: str) -> Report:
 
 def _operators(visit: Visit) -> list[str]:
     """Whose report this person may read."""
-    if visit.person.role not in BUREAU:
+    if not may(visit.person, Action.ALL_ENTRIES):
         return [visit.person.organisation]
     return sorted({grant.to for grant in visit.console.gateway.documents().grants})
 
 
 PAGES: Final[tuple[Page, ...]] = (
-    get("/supervision", MANAGERS, report),
-    get("/supervision.pdf", MANAGERS, paper),
+    get("/supervision", Action.SUPERVISION, report),
+    get("/supervision.pdf", Action.SUPERVISION, paper),
 )

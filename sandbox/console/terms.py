@@ -7,17 +7,12 @@ from typing import Final
 
 from sandbox.console.locale import Locale
 from sandbox.model import Words
+from sandbox.policy.roles import ROLES
 
 _WORDS: Final[dict[str, Words]] = {
     # roles
-    "bureau": Words("主管部门", "Bureau"),
-    "owner": Words("数源单位", "Owner"),
     "operator": Words("运营单位", "Operator"),
-    "analyst": Words("分析师", "Analyst"),
-    "administrator": Words("管理员", "Administrator"),
-    "reviewer": Words("审核员", "Reviewer"),
-    "auditor": Words("审计员", "Auditor"),
-    "manager": Words("运营负责人", "Manager"),
+    **{f"role-{role}": words for role, words in ROLES.items()},
     # kinds of entries
     "intent": Words("受理", "Accepted"),
     "outcome": Words("放出", "Answered"),

@@ -25,6 +25,7 @@ from sandbox.doors.terminal import Language, Terminal, languages
 from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.home import Home, default_path, open_home
 from sandbox.model import Person
+from sandbox.policy.roles import Action, check
 from sandbox.store.accounts import Accounts
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.database import Database
@@ -51,10 +52,9 @@ class Office:
     person: Person
     accounts: Accounts
 
-    def only(self, *roles: str) -> None:
-        """Refuse with ``Code.ROLE`` anyone whose role is not among these."""
-        if self.person.role not in roles:
-            raise refuse(Code.ROLE)
+    def only(self, action: Action) -> None:
+        """Refuse with ``Code.ROLE`` anyone whose role may not do this."""
+        check(self.person, action)
 
     def note(self, kind: Event, **facts: object) -> None:
         """Write what was done at this machine into the audit log."""

@@ -32,6 +32,7 @@ from sandbox.errors import Code, refuse
 from sandbox.home import STORE, create_home, default_path
 from sandbox.model import Person, Words
 from sandbox.policy.documents import Dataset
+from sandbox.policy.roles import Action
 from sandbox.snapshot import Feed, Manifest, ingest
 from sandbox.store.accounts import Accounts
 from sandbox.store.audit import AuditLog, Event
@@ -114,7 +115,7 @@ def ingest_dataset(
     """
     terminal, here = terminal_of(lang, as_json), find_home(home)
     with office(here, name) as found:
-        found.only("bureau", "owner")
+        found.only(Action.INGEST)
         documents = in_force(here.policies, Cases(found.database, AuditLog(found.database)))
         rule = documents.dataset(dataset)
         if rule is None:

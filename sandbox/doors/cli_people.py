@@ -23,6 +23,7 @@ from sandbox.doors.cli_base import (
 from sandbox.doors.terminal import Terminal
 from sandbox.errors import Code, refuse
 from sandbox.model import Person, Words
+from sandbox.policy.roles import Action
 from sandbox.store.accounts import ROLES
 from sandbox.store.audit import Event
 
@@ -52,7 +53,7 @@ def add_person(
         raise typer.BadParameter(f"a person has a name, an organisation and a role of {', '.join(ROLES)}")
     terminal, someone = terminal_of(lang, as_json), Person(person, role, organisation)
     with office(find_home(home), name) as found:
-        found.only("bureau")
+        found.only(Action.MANAGE_PEOPLE)
         if any(p.name == person for p in found.accounts.people()):
             raise refuse(Code.DUPLICATE, f"person {person}")
         with found.database.write():
@@ -78,7 +79,7 @@ def issue_token(
     """Issue another token for a person, or revoke one.  签发或吊销令牌。"""
     terminal = terminal_of(lang, as_json)
     with office(find_home(home), name) as found:
-        found.only("bureau")
+        found.only(Action.MANAGE_PEOPLE)
         someone = next((p for p in found.accounts.people() if p.name == person), None)
         if someone is None:
             raise refuse(Code.NOT_FOUND, f"person {person}")
@@ -112,7 +113,7 @@ def list_people(
     """List people and their tokens, without secrets.  列出人员与令牌。"""
     terminal = terminal_of(lang, as_json)
     with office(find_home(home), name) as found:
-        found.only("bureau")
+        found.only(Action.PEOPLE)
         everyone = [(p, found.accounts.tokens(p.name)) for p in found.accounts.people()]
     if as_json:
         rows = [

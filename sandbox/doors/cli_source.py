@@ -29,6 +29,7 @@ from sandbox.model import Words
 from sandbox.policy.documents import Documents, SourceRule, SourceTable, Title
 from sandbox.policy.load import Source, load, read
 from sandbox.policy.mistakes import refusal
+from sandbox.policy.roles import Action
 from sandbox.store.audit import Event
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def add(
 
     terminal, here = terminal_of(lang, as_json), find_home(home)
     with office(here, name) as found:
-        found.only("bureau", "owner")
+        found.only(Action.INGEST)
         lines = ["kind: source", f"id: {_quoted(id)}", f"connector: {_quoted(connector)}", "options:"]
         lines += [f"  {_quoted(k)}: {_quoted(v)}" for k, v in _pairs("--option", option or [])]
         if table:
@@ -111,7 +112,7 @@ def check_source(
     """Connect to a source.  测试连接。"""
     terminal, here = terminal_of(lang, as_json), find_home(home)
     with office(here, name) as found:
-        found.only("bureau", "owner")
+        found.only(Action.INGEST)
         with connected(here, known(load([here.policies]), id)) as connector:
             connector.test()
     if as_json:
@@ -131,7 +132,7 @@ def discover(
     """List a source's tables, columns and types.  列出数据源的表与列。"""
     terminal, here = terminal_of(lang, as_json), find_home(home)
     with office(here, name) as found:
-        found.only("bureau", "owner")
+        found.only(Action.INGEST)
         with connected(here, known(load([here.policies]), id)) as connector:
             tables = connector.discover()
     if as_json:
@@ -157,7 +158,7 @@ def preview(
     """Show the owner a table's columns and counts, and no value.  向数源单位显示列与计数。"""
     terminal, here = terminal_of(lang, as_json), find_home(home)
     with office(here, name) as found:
-        found.only("owner")
+        found.only(Action.PROFILE)
         (profile,) = _profiles(here, known(load([here.policies]), id), [table])
         found.note(Event.READ, source=id, table=table)
     if as_json:
@@ -200,7 +201,7 @@ def draft(
 
     terminal, here = terminal_of(lang, as_json), find_home(home)
     with office(here, name) as found:
-        found.only("owner")  # its comments hold bounds and values
+        found.only(Action.PROFILE)  # its comments hold bounds and values
         rule = known(load([here.policies]), from_source)
         heading = Heading(id, Title(title_zh, title_en), owner, class_path)
         written = propose(heading, _profiles(here, rule, table))

@@ -39,6 +39,7 @@ from sandbox.doors.ports import Gateway
 from sandbox.doors.report_pdf import as_pdf
 from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.model import Answer, Person, Refused
+from sandbox.policy.roles import Action, check
 from sandbox.policy.workflow.states import Kind, State, Verb
 from sandbox.store.accounts import Accounts
 from sandbox.store.ledger import MOST
@@ -232,9 +233,8 @@ class Door:
         return http_reply.json(self._gateway.desk.consistency(int(text)))
 
     def figures(self, person: Person) -> Response:
-        """The service's metrics.  Refuses with ``Code.ROLE`` anyone but the bureau."""
-        if person.role != "bureau":
-            raise refuse(Code.ROLE)
+        """The service's metrics."""
+        check(person, Action.METRICS)
         return Response(self.metrics.text(*self._gateway.load()), media_type=CONTENT_TYPE)
 
     def ready(self) -> Response:
@@ -303,8 +303,12 @@ def door_of(request: Request) -> Door:
 
 
 def who(request: Request) -> Person:
-    """Who asks."""
-    return door_of(request).who(request)
+    """Who asks.  Refuses ``Code.ROLE`` whose role may not take what this address does."""
+    person = door_of(request).who(request)
+    action = http_schema.ROUTES[request.scope["route"].path].action
+    assert action is not None  # nobody is asked who they are where anyone may come
+    check(person, action)
+    return person
 
 
 async def body(request: Request) -> Asked:

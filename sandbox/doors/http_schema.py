@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sandbox.doors import filters, http_reply
 from sandbox.doors.asking import LONGEST_REASON
+from sandbox.policy.roles import Action
 from sandbox.policy.workflow.states import Kind, Verb
 from sandbox.store.freezes import Scope
 from sandbox.store.log.hashing import HASHES
@@ -303,19 +304,19 @@ SCHEMAS: Final[dict[str, Schema]] = {
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One address: what it does and what comes back."""
+    """One address: what it does and what comes back.  ``action``: what it takes; ``None``: open to anyone."""
 
     method: str
+    action: Action | None
     summary: str
     reply: str
     takes: str = ""
     parameters: tuple[str, ...] = ()
-    open: bool = False
 
     @property
     def extra(self) -> Schema:
         """What FastAPI cannot derive."""
-        found: Schema = {} if self.open else {"security": [{"token": []}]}
+        found: Schema = {} if self.action is None else {"security": [{"token": []}]}
         if self.takes:
             content = {http_reply.JSON: {"schema": _ref(self.takes)}}
             found["requestBody"] = {"required": True, "content": content}
@@ -347,60 +348,92 @@ def _parameter(name: str) -> Schema:
 
 
 ROUTES: Final[dict[str, Route]] = {
-    "/v1/queries": Route("POST", "Answer a query, charging the budget.", "Answer", "Query", ("format",)),
+    "/v1/queries": Route(
+        "POST", Action.ASK, "Answer a query, charging the budget.", "Answer", "Query", ("format",)
+    ),
     "/v1/explain": Route(
-        "POST", "Price a query and predict its error; spends nothing.", "Explained", "Query"
+        "POST", Action.EXPLAIN, "Price a query and predict its error; spends nothing.", "Explained", "Query"
     ),
-    "/v1/cancel": Route("POST", "Stop every query that you run or wait for.", "Stopped"),
-    "/v1/catalog": Route("GET", "Your grants and what each opens.", "Catalog"),
-    "/v1/budget": Route("GET", "What is spent and what is left.", "Balances"),
+    "/v1/cancel": Route("POST", Action.ASK, "Stop every query that you run or wait for.", "Stopped"),
+    "/v1/catalog": Route("GET", Action.CATALOGUE, "Your grants and what each opens.", "Catalog"),
+    "/v1/budget": Route("GET", Action.BUDGETS, "What is spent and what is left.", "Balances"),
     "/v1/budget/approvals": Route(
-        "POST", "Put a raised total in force; the bureau's.", "Balance", "Approval"
+        "POST", Action.RAISE_BUDGET, "Put a raised total in force; the bureau's.", "Balance", "Approval"
     ),
-    "/v1/cases": Route("GET", "Cases that you may see, newest first.", "Cases", parameters=("kind", "state")),
-    "/v1/cases/open": Route("POST", "Open a case: a document, or an incident.", "Case", "Opening"),
-    "/v1/cases/{id}": Route("GET", "One case: its text, its steps, what you may do.", "Case"),
-    "/v1/cases/{id}/steps": Route("POST", "Take a step.", "Case", "Stepping"),
-    "/v1/products": Route("GET", "The products that you make or may have.", "Products"),
+    "/v1/cases": Route(
+        "GET", Action.CASES, "Cases that you may see, newest first.", "Cases", parameters=("kind", "state")
+    ),
+    "/v1/cases/open": Route(
+        "POST", Action.CASES, "Open a case: a document, or an incident.", "Case", "Opening"
+    ),
+    "/v1/cases/{id}": Route("GET", Action.CASES, "One case: its text, its steps, what you may do.", "Case"),
+    "/v1/cases/{id}/steps": Route("POST", Action.CASES, "Take a step.", "Case", "Stepping"),
+    "/v1/products": Route("GET", Action.PRODUCTS, "The products that you make or may have.", "Products"),
     "/v1/products/{id}": Route(
-        "GET", "A product; its parameters are those of the query string.", "Answer", parameters=("format",)
+        "GET",
+        Action.PRODUCTS,
+        "A product; its parameters are those of the query string.",
+        "Answer",
+        parameters=("format",),
     ),
     "/v1/statements": Route(
-        "GET", "What was delivered in a month, and the fees.", "Statement", parameters=("month",)
+        "GET",
+        Action.STATEMENTS,
+        "What was delivered in a month, and the fees.",
+        "Statement",
+        parameters=("month",),
     ),
     "/v1/register": Route(
-        "GET", "The public register of grants and products.", "Register", parameters=("format",)
+        "GET",
+        Action.CATALOGUE,
+        "The public register of grants and products.",
+        "Register",
+        parameters=("format",),
     ),
     "/v1/supervision": Route(
         "GET",
+        Action.SUPERVISION,
         "The report on an operator's month, from the log alone; its own, or any for the bureau.",
         "Supervision",
         parameters=("operator", "month", "lang"),
     ),
-    "/v1/freezes": Route("GET", "Every freeze ever made; the bureau's.", "Freezes"),
+    "/v1/freezes": Route("GET", Action.FREEZES, "Every freeze ever made; the bureau's.", "Freezes"),
     "/v1/freezes/new": Route(
         "POST",
+        Action.FREEZE,
         "Stop queries at once, or (drill) say what it would stop; the bureau's.",
         "Freeze",
         "Freezing",
     ),
     "/v1/freezes/{id}/lift": Route(
-        "POST", "Agree to lift a freeze; a second person completes it; the bureau's.", "Freeze"
+        "POST", Action.FREEZE, "Agree to lift a freeze; a second person completes it; the bureau's.", "Freeze"
     ),
-    "/v1/log": Route("GET", "The audit log, newest first.", "Page", parameters=(*filters.NAMES, "view")),
-    "/v1/log/views": Route("GET", "Your saved views of the log, and those shared.", "Views"),
-    "/v1/log/views/save": Route("POST", "Save filters under a name.", "View", "Saving"),
-    "/v1/log/views/drop": Route("POST", "Forget a saved view.", "Views", "Dropping"),
-    "/v1/log/checkpoint": Route("GET", "The log's signed head, its keys and their rotations.", "Head"),
+    "/v1/log": Route(
+        "GET", Action.LOG, "The audit log, newest first.", "Page", parameters=(*filters.NAMES, "view")
+    ),
+    "/v1/log/views": Route("GET", Action.LOG, "Your saved views of the log, and those shared.", "Views"),
+    "/v1/log/views/save": Route("POST", Action.LOG, "Save filters under a name.", "View", "Saving"),
+    "/v1/log/views/drop": Route("POST", Action.LOG, "Forget a saved view.", "Views", "Dropping"),
+    "/v1/log/checkpoint": Route(
+        "GET", Action.LOG, "The log's signed head, its keys and their rotations.", "Head"
+    ),
     "/v1/log/consistency": Route(
-        "GET", "Proof that the log begins with its first entries.", "Consistency", parameters=("start",)
+        "GET",
+        Action.LOG,
+        "Proof that the log begins with its first entries.",
+        "Consistency",
+        parameters=("start",),
     ),
-    "/v1/log/{seq}": Route("GET", "One entry of the log, whole.", "Entry"),
-    "/v1/log/{seq}/receipt": Route("GET", "Proof of one entry, which verifies offline.", "Receipt"),
-    "/metrics": Route("GET", "Figures of the service, for Prometheus; the bureau's.", "Metrics"),
-    "/healthz": Route("GET", "Whether the process answers.", "Status", open=True),
+    "/v1/log/{seq}": Route("GET", Action.LOG, "One entry of the log, whole.", "Entry"),
+    "/v1/log/{seq}/receipt": Route(
+        "GET", Action.LOG, "Proof of one entry, which verifies offline.", "Receipt"
+    ),
+    "/metrics": Route(
+        "GET", Action.METRICS, "Figures of the service, for Prometheus; the bureau's.", "Metrics"
+    ),
+    "/healthz": Route("GET", None, "Whether the process answers.", "Status"),
     "/readyz": Route(
-        "GET", "Whether queries can be answered: store, log, confinement; 503 if not.", "Status", open=True
+        "GET", None, "Whether queries can be answered: store, log, confinement; 503 if not.", "Status"
     ),
 }
 

@@ -16,10 +16,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from sandbox.model import Person
+from sandbox.policy.roles import Role
 from sandbox.store.database import Database, insert_new, micros, moment
 from sandbox.store.schema import people, tokens
 
-ROLES: Final = ("bureau", "owner", "operator", "analyst")
+ROLES: Final = tuple(role.value for role in Role)
 PREFIX: Final = "ds_"
 """Marks our tokens, so that scanners for leaked secrets can know them."""
 

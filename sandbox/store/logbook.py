@@ -13,12 +13,11 @@ from typing import Final
 
 from sandbox.errors import Code, refuse
 from sandbox.model import LogEntry, Person
+from sandbox.policy.roles import Action, check, may
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.database import Database
 from sandbox.store.search import LogFilter, LogSearch, Page
 from sandbox.store.views import SHARED, View, Views
-
-BUREAU: Final = "bureau"
 
 CATCH_UP: Final = 2000
 """Entries that a reader takes into the indexes, where no monitor did so before."""
@@ -36,7 +35,7 @@ class Logbook:
 
     def page(self, person: Person, filters: LogFilter) -> Page:
         """A page of the log.  Raises ``ValueError`` as ``LogSearch.entries``."""
-        if person.role != BUREAU:
+        if not may(person, Action.ALL_ENTRIES):
             filters = replace(filters, organisation=person.organisation)
         page = self._search.entries(filters)
         asked = {name: str(value) for name, value in asdict(filters).items() if value is not None}
@@ -57,7 +56,8 @@ class Logbook:
     def entry(self, person: Person, seq: int) -> LogEntry:
         """One entry whole.  Refuses ``NOT_FOUND`` what there is not, and what this person may not read."""
         entry = self._audit.entry(seq)
-        if entry is None or (person.role != BUREAU and entry.organisation != person.organisation):
+        mine = entry is not None and entry.organisation == person.organisation
+        if entry is None or not (mine or may(person, Action.ALL_ENTRIES)):
             raise refuse(Code.NOT_FOUND, f"entry {seq}")
         self.note(person, {"entry": seq})
         return entry
@@ -81,8 +81,8 @@ class Logbook:
         self._views.drop(self._owner(person, shared=shared), name)
 
     def _owner(self, person: Person, *, shared: bool) -> str:
-        if shared and person.role != BUREAU:
-            raise refuse(Code.ROLE)
+        if shared:
+            check(person, Action.SHARE_VIEWS)
         return SHARED if shared else person.name
 
     def note(self, person: Person, payload: Mapping[str, object]) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 
 from sandbox.errors import Code, Refusal, refuse
 from sandbox.model import Person
+from sandbox.policy.roles import Action, check, may, of_bureau
 from sandbox.policy.workflow.states import Kind, Verb
 
 
@@ -41,17 +42,15 @@ class Parties:
     people: int = 1
 
 
-BUREAU: Final = "bureau"
-
-OPENS: Final[Mapping[Kind, frozenset[str]]] = MappingProxyType(
+OPENS: Final[Mapping[Kind, Action]] = MappingProxyType(
     {
-        Kind.DATASET: frozenset({BUREAU, "owner"}),
-        Kind.GRANT: frozenset({"operator"}),
-        Kind.PRODUCT: frozenset({"operator"}),
-        Kind.INCIDENT: frozenset({BUREAU}),
+        Kind.DATASET: Action.PROPOSE_DATASET,
+        Kind.GRANT: Action.APPLY,
+        Kind.PRODUCT: Action.APPLY,
+        Kind.INCIDENT: Action.INCIDENTS,
     }
 )
-"""The roles that may open a case of each kind."""
+"""What who opens a case of each kind must be allowed to do."""
 
 _AUTHOR, _OWNER, _BUREAU = (frozenset({s}) for s in (Standing.AUTHOR, Standing.OWNER, Standing.BUREAU))
 
@@ -80,13 +79,12 @@ REVIEWS: Final = frozenset({Verb.ADVISE, Verb.APPROVE, Verb.REJECT, Verb.CLOSE})
 
 def check_opens(kind: Kind, person: Person) -> None:
     """Refuses ``Code.ROLE`` who may not open a case of this kind."""
-    if person.role not in OPENS[kind]:
-        raise refuse(Code.ROLE)
+    check(person, OPENS[kind])
 
 
 def can_open(kind: Kind, person: Person) -> bool:
     """Whether this person may open a case of this kind."""
-    return person.role in OPENS[kind]
+    return may(person, OPENS[kind])
 
 
 def check_person(kind: Kind, verb: Verb, person: Person, parties: Parties) -> None:
@@ -111,10 +109,11 @@ def can_person(kind: Kind, verb: Verb, person: Person, parties: Parties) -> bool
 
 def standings(person: Person, parties: Parties) -> frozenset[Standing]:
     """What ties this person to the case.  An author's colleagues may go on with the work."""
-    found = {Standing.BUREAU} if person.role == BUREAU else set()
-    if person.role == "owner" and person.organisation in parties.owners:
+    found = {Standing.BUREAU} if may(person, Action.REVIEW) else set()
+    if may(person, Action.ADVISE) and person.organisation in parties.owners:
         found.add(Standing.OWNER)
-    if person.role in (BUREAU, "owner", "operator") and person.organisation == parties.organisation:
+    writes = any(may(person, action) for action in OPENS.values())
+    if writes and person.organisation == parties.organisation:
         found.add(Standing.AUTHOR)
     return frozenset(found)
 
@@ -126,5 +125,5 @@ def complete(person: Person, parties: Parties) -> bool:
 
 def _own(person: Person, parties: Parties) -> bool:
     """The author's own; or their organisation's, where that is not the bureau."""
-    colleague = person.organisation == parties.organisation and person.role != BUREAU
+    colleague = person.organisation == parties.organisation and not of_bureau(person)
     return person.name == parties.author or colleague

@@ -23,7 +23,7 @@ from sandbox.casework.register import register
 from sandbox.casework.supervision import Report, supervision
 from sandbox.catalogue import Catalogue, Kind
 from sandbox.doors.http import App, create_app
-from sandbox.errors import Code, Reason, refuse
+from sandbox.errors import Code, Reason
 from sandbox.model import (
     Answer,
     AnswerColumn,
@@ -39,6 +39,7 @@ from sandbox.model import (
 from sandbox.policy.documents import Documents, Grant
 from sandbox.policy.effective import effective
 from sandbox.policy.load import load
+from sandbox.policy.roles import Action, check
 from sandbox.store.accounts import Accounts
 from sandbox.store.answers import Answers
 from sandbox.store.audit import AuditLog, Event
@@ -194,21 +195,18 @@ class SimpleGateway:
         return self._freezes.history()
 
     def monitor(self, person: Person) -> tuple[int, ...]:
-        if person.role != "bureau":
-            raise refuse(Code.ROLE)
+        check(person, Action.ALERTS)
         return (7, 9)
 
     def follow(self) -> None:
         self.followed += 1
 
     def approve(self, person: Person, account: str) -> Balance:
-        if person.role != "bureau":
-            raise refuse(Code.ROLE)
+        check(person, Action.RAISE_BUDGET)
         return replace(self.budget(person)[0], account=account)
 
     def freeze(self, person: Person, scope: Scope, target: str, reason: str) -> Freeze:
-        if person.role != "bureau":
-            raise refuse(Code.ROLE)
+        check(person, Action.FREEZE)
         return self._freezes.freeze(scope, target, reason, person.name, NOW)
 
     def lift(self, person: Person, id: int) -> Freeze:

@@ -29,7 +29,7 @@ OPERATOR = Person("ann", "operator", "shopkeepers")
 OWNER = Person("owen", "owner", "测试")
 BUREAU = Person("bea", "bureau", "bureau")
 SECOND = Person("bob", "bureau", "bureau")
-BANK = Person("carl", "analyst", "bank")
+BANK = Person("carl", "operator", "bank")
 RIVAL = Person("dan", "operator", "rivals")
 
 GRANT = """
@@ -223,6 +223,11 @@ def test_cases_are_seen_by_who_has_a_part_in_them(gateway: Gateway) -> None:
         with pytest.raises(Refusal) as caught:
             gateway.casework.act(person, case.id, Verb.WITHDRAW)
         assert code(caught) is Code.NOT_FOUND
+    analyst = Person("y", "analyst", OPERATOR.organisation)
+    for tried in (lambda: gateway.casework.cases(analyst), lambda: gateway.casework.case(analyst, case.id)):
+        with pytest.raises(Refusal) as caught:
+            tried()
+        assert code(caught) is Code.ROLE
 
 
 def test_incidents_keep_notes_and_are_closed_by_another(gateway: Gateway) -> None:
