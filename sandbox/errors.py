@@ -482,6 +482,14 @@ class Code(Enum):
         "install data-sandbox[connectors]",
         "请安装 data-sandbox[connectors]",
     )
+    SNAPSHOT_SEALED = Meaning(
+        615,
+        409,
+        "the data are encrypted, and the key that was given does not open them: {subject}",
+        "数据已加密，所给密钥无法打开：{subject}",
+        "set encryption.key in sandbox.toml to the key with which they were ingested",
+        "请在 sandbox.toml 的 encryption.key 中设置导入时所用的密钥",
+    )
     # 7xx engine
     ENGINE = Meaning(
         701,

@@ -40,6 +40,7 @@ from sandbox.policy.roles import Action, check, may
 from sandbox.policy.verified import verified
 from sandbox.privacy.exact import CUBE
 from sandbox.snapshot.published import Snapshot, current
+from sandbox.snapshot.sealing import MasterKey, read_key
 from sandbox.stages.balances import balances, raise_limit
 from sandbox.stages.record import proved_refusal
 from sandbox.store import in_force
@@ -115,6 +116,7 @@ class Gateway:
         if self.store.proofs.repaired:
             self._desk.started(__version__)
         self._caretaker = Caretaker(self._desk, witness, home.settings.witness.every_s, utc_now)
+        self._key: MasterKey | None = None
         self._admission = Admission(home.settings.queue)
         self._lines: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -347,6 +349,12 @@ class Gateway:
             self.store.proofs.publish()
         self.database.close()
 
+    def _master(self, snapshots: tuple[Snapshot, ...]) -> MasterKey | None:
+        """The key of this home, asked for when a snapshot first needs it."""
+        if self._key is None and any(s.manifest.seal for s in snapshots):
+            self._key = read_key(self.home.settings.encryption.key, self.home.path)
+        return self._key
+
     def _spill(self) -> Path:
         """Where workers may write what does not fit into memory; private, like all of the home."""
         self.home.spill.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -457,13 +465,15 @@ class Gateway:
         worker = self.home.settings.worker
         exact = not isinstance(grant.guard, DpGuard)
         sources = _sources(catalogue, snapshots, exact=exact)
+        keys = _keys(sources, snapshots, self._master(snapshots))
         engine = DuckDBEngine(
             sources,
+            keys=keys,
             held=_held(sources, snapshots, worker) if exact else (),
             memory_mb=worker.memory_mb,
             threads=worker.threads,
             timeout_s=worker.timeout_s,
-            spill=self._spill(),
+            spill=None if keys else self._spill(),  # the engine cannot encrypt what it spills
             spill_mb=worker.spill_mb,
             queries=worker.queries,
             crew=self._crew,
@@ -534,6 +544,24 @@ def _sources(
         if table.public or not exact:
             sources[table.id] = snapshot.files(table.name)
     return sources
+
+
+def _keys(
+    sources: Iterable[str], snapshots: tuple[Snapshot, ...], master: MasterKey | None
+) -> dict[str, bytes]:
+    """The keys of the encrypted ones among these sources, and of nothing else.
+
+    Refuses with ``Code.SNAPSHOT_SEALED`` where the home's key is not theirs.
+    """
+    sealing = {s.dataset: s.sealing(master) for s in snapshots}
+    keys: dict[str, bytes] = {}
+    for source in sources:
+        dataset, _, name = source.partition(".")
+        cube, found = name.removesuffix(CUBE), sealing[dataset]
+        key = found.table(name) if cube == name else found.cube(cube)
+        if key is not None:
+            keys[source] = key
+    return keys
 
 
 def _held(

@@ -73,6 +73,11 @@ patience_s = 30
 certificate = ""
 key = ""
 
+# The key under which snapshots are kept encrypted: "file:PATH", or "command:WORDS" that asks a key management
+# service; either gives 64 hexadecimal digits.  Empty: not encrypted.  快照加密密钥：文件或命令，空为不加密。
+[encryption]
+key = ""
+
 # Who is handed the audit log's signed heads: files, and http(s) addresses (C2SP tlog-witness); how often.
 # 审计日志检查点的见证方：文件或网址；推送间隔（秒）。
 [witness]
@@ -135,6 +140,13 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class Encryption:
+    """Where the master key of encrypted snapshots comes from (``sandbox.snapshot.sealing``); empty: none."""
+
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Retention:
     """How many days personal parts of log entries, and kept answers, are kept.  0: for ever."""
 
@@ -163,6 +175,7 @@ class Settings:
     worker: Worker = field(default_factory=Worker)
     queue: Queue = field(default_factory=Queue)
     tls: Tls = field(default_factory=Tls)
+    encryption: Encryption = field(default_factory=Encryption)
     witness: Witness = field(default_factory=Witness)
     retention: Retention = field(default_factory=Retention)
     observe: Observe = field(default_factory=Observe)
@@ -314,12 +327,13 @@ def read_settings(data: bytes) -> Settings:
     return replace(Settings(**top), **parts)
 
 
-_Part = Worker | Queue | Tls | Witness | Retention | Observe
+_Part = Worker | Queue | Tls | Encryption | Witness | Retention | Observe
 
 _TABLES: Final[dict[str, type[_Part]]] = {
     "worker": Worker,
     "queue": Queue,
     "tls": Tls,
+    "encryption": Encryption,
     "witness": Witness,
     "retention": Retention,
     "observe": Observe,
@@ -354,6 +368,8 @@ def _read(
         elif key in _ONE_OF and value not in _ONE_OF[key]:
             expected = ", ".join(_ONE_OF[key])
             wrong.append(_mistake(key, "unknown", f"one of {expected}", f"可用：{expected}"))
+        elif key == "encryption.key":
+            _check_key(value, wrong)
         elif key == "observe.traces":
             _check_collector(value, wrong)
         elif key == "store":
@@ -361,8 +377,16 @@ def _read(
     return found
 
 
-_MAY_BE_EMPTY: Final = frozenset({"tls.certificate", "tls.key", "observe.traces"})
+_MAY_BE_EMPTY: Final = frozenset({"tls.certificate", "tls.key", "encryption.key", "observe.traces"})
 _ONE_OF: Final = {"worker.floor": FLOORS, "observe.logs": LOGS}
+
+
+def _check_key(value: str, wrong: list[Reason]) -> None:
+    """A reference: never the key itself."""
+    kind, _, place = value.partition(":")
+    if value and (kind not in ("file", "command") or not place):
+        zh = "应为 file:路径 或 command:命令"
+        wrong.append(_mistake("encryption.key", "no reference", "file:PATH or command:WORDS", zh))
 
 
 def _check_collector(value: str, wrong: list[Reason]) -> None:

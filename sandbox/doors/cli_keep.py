@@ -33,7 +33,7 @@ from sandbox.home import STORE, create_home, default_path
 from sandbox.model import Person, Words
 from sandbox.policy.documents import Dataset
 from sandbox.policy.roles import Action
-from sandbox.snapshot import Feed, Manifest, ingest
+from sandbox.snapshot import Feed, Manifest, ingest, read_key
 from sandbox.store.accounts import Accounts
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.cases import Cases
@@ -130,7 +130,8 @@ def ingest_dataset(
                 found.note(Event.INGEST, dataset=dataset, snapshot=made.id, quarantined=bad)
 
             now = utc_now()
-            done = ingest(rule, read, here.snapshots, now=now, progress=progress, announce=announce)
+            key = read_key(here.settings.encryption.key, here.path)
+            done = ingest(rule, read, here.snapshots, now=now, progress=progress, announce=announce, key=key)
     show_ingested(terminal, done)
 
 

@@ -216,10 +216,16 @@ def _profiles(here: Home, rule: SourceRule, names: Sequence[str] | None) -> list
     """What the tables of a source look like: these, or all of them."""
     from sandbox.snapshot.profile import profile
 
+    hidden = bool(here.settings.encryption.key)
     with connected(here, rule) as connector:
         chosen = names or [t.name for t in connector.discover()]
         return [
-            profile(name, SourceFeed(connector, SourceTable(table_of(connector, name).name)), here.spill)
+            profile(
+                name,
+                SourceFeed(connector, SourceTable(table_of(connector, name).name)),
+                here.spill,
+                hidden=hidden,
+            )
             for name in chosen
         ]
 

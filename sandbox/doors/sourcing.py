@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from sandbox.errors import Code, refuse
 from sandbox.home import Home
@@ -16,14 +17,22 @@ if TYPE_CHECKING:
     from sandbox_connectors.interface import Condition, Connector, Table
 
 
+MEMORY: Final = Path("/dev/shm")
+"""A folder of the system's that is kept in memory; what connectors write there has no name."""
+
+
 @contextmanager
 def connected(home: Home, source: SourceRule) -> Iterator[Connector]:
-    """The connector of a source document; relative paths start at the home's ``sources``."""
+    """The connector of a source document; relative paths start at the home's ``sources``.
+
+    Where data are kept encrypted, what a connector lays down goes to memory.
+    """
     from sandbox_connectors.interface import Place
     from sandbox_connectors.registry import connect
 
     home.spill.mkdir(mode=0o700, parents=True, exist_ok=True)
-    connector = connect(source.connector, source.options, Place(home.sources, home.spill))
+    scratch = MEMORY if home.settings.encryption.key else home.spill
+    connector = connect(source.connector, source.options, Place(home.sources, scratch))
     try:
         yield connector
     finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from base64 import b64encode
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +48,7 @@ class DuckDBEngine:
         sources: Mapping[str, tuple[Path, ...]],
         *,
         held: Collection[str] = (),
+        keys: Mapping[str, bytes] | None = None,
         memory_mb: int = 1024,
         threads: int = 2,
         timeout_s: float = 60.0,
@@ -58,7 +60,8 @@ class DuckDBEngine:
     ) -> None:
         """``sources``: table id -> its Parquet files, in order, none of them empty.
 
-        ``held``: small sources that the worker reads into memory when it starts.
+        ``held``: small sources that the worker reads into memory when it starts.  ``keys``: of sources whose
+        files are encrypted; the worker is told these keys through its channel and no others.
 
         ``memory_mb``: DuckDB's limit; the process gets three times that in address space, at least 2 GB.
         ``timeout_s``: wall clock of one run.  ``spill``: a folder in which a worker may use up to
@@ -72,6 +75,7 @@ class DuckDBEngine:
             raise ValueError("limits are positive")
         self._sources = {source: _checked(source, files) for source, files in sources.items()}
         self._held = sorted(held)
+        self._keys = {source: b64encode(key).decode() for source, key in (keys or {}).items()}
         self._memory_mb = memory_mb
         self._threads = threads
         self._timeout_s = timeout_s
@@ -250,6 +254,7 @@ class DuckDBEngine:
         return {
             "sources": self._sources,
             "held": self._held,
+            "keys": self._keys,
             "threads": self._threads,
             "memory_mb": self._memory_mb,
             "spill": scratch,

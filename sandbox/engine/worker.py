@@ -62,7 +62,11 @@ class _Database:
         for statement in _schemas(sources):
             self._connection.execute(statement)
         hold: Sequence[str] = configuration["held"]
-        held = [(self._hold if s in hold else self._view)(s, files) for s, files in sources.items()]
+        keys: Mapping[str, str] = configuration["keys"]
+        for source, key in keys.items():
+            self._connection.execute(f"PRAGMA add_parquet_key({literal(source)}, {literal(key)})")
+        rows = {source: _rows(files, source if source in keys else "") for source, files in sources.items()}
+        held = [(self._hold if s in hold else self._view)(s, text) for s, text in rows.items()]
         for setting in LOCK:
             self._connection.execute(f"SET {setting}")
         self._in_memory = all(held)
@@ -116,16 +120,16 @@ class _Database:
         with warnings.catch_warnings(action="ignore"):  # of one more copy of rows that are few
             return self._connection.execute(f"EXECUTE {name}").to_arrow_table()
 
-    def _hold(self, source: str, files: Sequence[str]) -> bool:
+    def _hold(self, source: str, rows: str) -> bool:
         """Read a source into memory, once; a view of it where there is no room for that."""
         try:
-            self._connection.execute(f"CREATE TABLE {_name(source)} AS {_rows(files)}")
+            self._connection.execute(f"CREATE TABLE {_name(source)} AS {rows}")
         except duckdb.OutOfMemoryException:
-            return self._view(source, files)
+            return self._view(source, rows)
         return True
 
-    def _view(self, source: str, files: Sequence[str]) -> bool:
-        self._connection.execute(f"CREATE VIEW {_name(source)} AS {_rows(files)}")
+    def _view(self, source: str, rows: str) -> bool:
+        self._connection.execute(f"CREATE VIEW {_name(source)} AS {rows}")
         return False
 
     def _take(self, name: str, body: Body) -> None:
@@ -160,10 +164,14 @@ def _name(source: str) -> str:
     return "memory." + ".".join(map(quoted, source.split(".", 1)))
 
 
-def _rows(files: Sequence[str]) -> str:
-    """The rows of a source.  Nothing is read into a column from a file's name or folder."""
+def _rows(files: Sequence[str], key: str) -> str:
+    """The rows of a source.  Nothing is read into a column from a file's name or folder.
+
+    ``key``: the name of the key that opens them, or "".
+    """
+    opened_by = f", encryption_config = {{footer_key: {literal(key)}}}" if key else ""
     paths = ", ".join(map(literal, files))
     return (
         f"SELECT * FROM read_parquet([{paths}], "
-        "hive_partitioning = false, union_by_name = false, filename = false)"
+        f"hive_partitioning = false, union_by_name = false, filename = false{opened_by})"
     )

@@ -16,12 +16,14 @@ from sandbox.snapshot.ingest import Ingested, Quarantine, ingest
 from sandbox.snapshot.manifest import Manifest
 from sandbox.snapshot.progress import Progress
 from sandbox.snapshot.published import Snapshot, current, history
+from sandbox.snapshot.sealing import MasterKey, read_key
 
 __all__ = [
     "Feed",
     "GridPrice",
     "Ingested",
     "Manifest",
+    "MasterKey",
     "Progress",
     "Quarantine",
     "Snapshot",
@@ -29,4 +31,5 @@ __all__ = [
     "history",
     "ingest",
     "price",
+    "read_key",
 ]

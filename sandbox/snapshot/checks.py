@@ -17,6 +17,7 @@ import duckdb
 from sandbox.errors import Code, Reason, Refusal
 from sandbox.policy.documents import ColumnRule, TableRule
 from sandbox.privacy.cube import identifier
+from sandbox.snapshot import parquet
 from sandbox.snapshot.feed import Fed
 from sandbox.snapshot.manifest import ReasonCount
 from sandbox.snapshot.source import Source, rejected
@@ -137,7 +138,9 @@ def drop_bad(connection: duckdb.DuckDBPyConnection, work: TableWork) -> None:
     connection.execute(f"DELETE FROM {work.good} WHERE _row IN (SELECT _row FROM b{work.number})")
 
 
-def keep_quarantine(connection: duckdb.DuckDBPyConnection, work: TableWork, folder: Path) -> None:
+def keep_quarantine(
+    connection: duckdb.DuckDBPyConnection, work: TableWork, folder: Path, key: bytes | None
+) -> None:
     """Write the quarantined rows, as text, with their reasons, for the owner; then forget ``s<i>``."""
     sentences = [text(f"{code} {column}".strip()) for code, column in work.reasons]
     raw = "".join(
@@ -145,15 +148,19 @@ def keep_quarantine(connection: duckdb.DuckDBPyConnection, work: TableWork, fold
         for i, c in enumerate(work.columns)
     )
     if scalar(connection, f"SELECT count(*) FROM b{work.number}"):
-        target = text(str(folder / f"{work.rule.name}.parquet"))
-        connection.execute(
-            f"COPY (SELECT _row, _reasons{raw}{_broken(work)} FROM s{work.number} JOIN (SELECT _row, "
+        query = (
+            f"SELECT _row, _reasons{raw}{_broken(work)} FROM s{work.number} JOIN (SELECT _row, "
             f"list_sort(list([{', '.join(sentences)}][reason + 1])) AS _reasons FROM b{work.number} "
-            f"GROUP BY _row) USING (_row) ORDER BY _row) TO {target} (FORMAT parquet, COMPRESSION zstd)"
+            f"GROUP BY _row) USING (_row) ORDER BY _row"
         )
-    if work.malformed:
-        lines = "\n".join(work.malformed)
-        (folder / f"{work.rule.name}.malformed.txt").write_text(lines, encoding="utf-8")
+        parquet.store(connection, query, folder / f"{work.rule.name}.parquet", key)
+    if work.malformed and key is not None:
+        connection.execute("CREATE OR REPLACE TABLE broken (line VARCHAR)")
+        connection.execute("INSERT INTO broken SELECT unnest(?)", [work.malformed])
+        parquet.store(connection, "FROM broken", folder / f"{work.rule.name}.malformed.parquet", key)
+    elif work.malformed:
+        told = "\n".join(work.malformed)
+        (folder / f"{work.rule.name}.malformed.txt").write_text(told, encoding="utf-8")
 
 
 def _broken(work: TableWork) -> str:

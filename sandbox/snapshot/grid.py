@@ -18,9 +18,10 @@ from sandbox.policy.effective import grantable
 from sandbox.policy.floor import FLOOR
 from sandbox.privacy import cube
 from sandbox.privacy.cube import Cell, Measure, Totals, UnitStats
+from sandbox.snapshot import parquet
 from sandbox.snapshot.manifest import CubeFacts
 from sandbox.snapshot.published import Snapshot
-from sandbox.snapshot.storage import text
+from sandbox.snapshot.sealing import MasterKey, Sealing
 from sandbox.snapshot.work import scalar, workspace
 
 
@@ -61,6 +62,7 @@ def build(
     rule: TableRule,
     files: Sequence[Path],
     target: Path,
+    sealing: Sealing,
 ) -> CubeFacts | None:
     """Compute the cube over a table's files and write its surviving cells to ``target``.
 
@@ -69,7 +71,8 @@ def build(
     if rule.grid is None or not rule.units:
         return None
     target.parent.mkdir(mode=0o700, exist_ok=True)
-    done = _measure(connection, dataset, rule, in_force(rule.grid), files)
+    rows = parquet.stored(connection, files, sealing.table(rule.name))
+    done = _measure(connection, dataset, rule, in_force(rule.grid), rows)
     survivors = [c for c in done.cells if c.id not in done.withheld]
     numbers = [c.id for c in survivors], [c.kinds[0].units for c in survivors]
     _table(connection, "survivors", {"cell": numbers[0], "units": numbers[1]})
@@ -80,7 +83,7 @@ def build(
             hint = "declare a narrower clip or a coarser scale"
             subject = f"{rule.name}.{measure.name}: a sum of the grid does not fit"
             raise refuse(Code.DOCUMENT, subject, hint, "请声明更窄的 clip 或更粗的 scale")
-    connection.execute(f"COPY ({query}) TO {text(str(target))} (FORMAT parquet, COMPRESSION zstd)")
+    parquet.store(connection, query, target, sealing.cube(rule.name))
     _forget(connection, rule)
     return _facts(done, f"cube/{target.name}")
 
@@ -102,7 +105,11 @@ def _facts(done: _Measured, path: str) -> CubeFacts:
 
 
 def price(
-    snapshot: Snapshot, dataset: Dataset, table: str, candidates: Sequence[Grid]
+    snapshot: Snapshot,
+    dataset: Dataset,
+    table: str,
+    candidates: Sequence[Grid],
+    key: MasterKey | None = None,
 ) -> tuple[GridPrice, ...]:
     """Price candidate grids over a published table, in their order.  For the owner only.
 
@@ -113,9 +120,11 @@ def price(
         hint = "name a protected table of the snapshot"
         raise refuse(Code.DOCUMENT, table, hint, "请写快照中的受保护表")
     found = []
-    with TemporaryDirectory() as folder, workspace(Path(folder)) as connection:
+    sealing = snapshot.sealing(key)
+    with TemporaryDirectory() as folder, workspace(Path(folder), hidden=key is not None) as connection:
+        rows = parquet.stored(connection, snapshot.files(table), sealing.table(table))
         for grid in candidates:
-            done = _measure(connection, dataset, rule, in_force(grid), snapshot.files(table))
+            done = _measure(connection, dataset, rule, in_force(grid), rows)
             found.append(_price(connection, done))
             _forget(connection, rule)
     return tuple(found)
@@ -146,13 +155,12 @@ def _measure(
     dataset: Dataset,
     rule: TableRule,
     grid: Grid,
-    files: Sequence[Path],
+    rows: str,
 ) -> _Measured:
     """Make ``cells`` and one ``pairs<i>`` per kind of unit, and decide what is withheld."""
     shared = [c.name for c in rule.columns if grantable(c, dataset)]
     measures = cube.measures(replace(rule, grid=grid), shared)
     _check(rule, grid, measures, shared)
-    rows = "read_parquet([" + ", ".join(text(str(f)) for f in files) + "])"
     connection.execute(f"CREATE TABLE cells AS {cube.cells_sql(rows, grid, measures)}")
     for i in range(len(rule.units)):
         unit = "_u" + (str(i + 1) if i else "")

@@ -25,6 +25,7 @@ from sandbox.snapshot.manifest import Manifest, StoredFile, TableFacts
 from sandbox.snapshot.progress import Progress, silent
 from sandbox.snapshot.publish import NAME, Home, home_of, locked, publish, staging, sweep
 from sandbox.snapshot.published import digest
+from sandbox.snapshot.sealing import MasterKey, Sealing, fresh, opened
 from sandbox.snapshot.source import open_source
 from sandbox.snapshot.work import storing, workspace
 from sandbox.snapshot.write import Numbering
@@ -69,25 +70,30 @@ def ingest(
     now: dt.datetime,
     progress: Progress | None = None,
     announce: Callable[[Manifest], None] | None = None,
+    key: MasterKey | None = None,
 ) -> Ingested:
     """Publish a snapshot of ``dataset`` from ``sources`` (table -> CSV or Parquet file, folder, or feed).
 
     ``now`` is aware; it stands in the snapshot's id as UTC.  ``announce`` is told of the manifest when all
     is built and nothing is in force yet, so that who keeps a log has an entry of every snapshot that ever
-    comes into force; if it raises, none does.  Refuses with ``Code.SOURCE`` for sources
+    comes into force; if it raises, none does.  With a ``key`` all is encrypted before it is
+    written.  Refuses with ``Code.SOURCE`` for sources
     that cannot be read or lack columns, ``Code.DOCUMENT`` for documents that cannot be carried out,
-    ``Code.SNAPSHOT_DAMAGED`` if the snapshot in force is not whole.  After a refusal or a crash the
+    ``Code.SNAPSHOT_DAMAGED`` if the snapshot in force is not whole, ``Code.SNAPSHOT_SEALED`` if what is there
+    has another key.  After a refusal or a crash the
     snapshot in force is what it was.
     """
     _check(dataset, sources)
     home = home_of(root, dataset.id)
     with storing(), locked(home):
-        last = sweep(home)
+        last, before = sweep(home), home.in_force()
+        opened(dataset.id, before.seal if before else None, key)
         with staging(home) as stage:
             for name in ("snapshot", "units", "quarantine", "work"):
                 (stage / name).mkdir(mode=0o700)
-            with workspace(stage / "work") as connection:
-                run = _Run(dataset, home, stage, connection, progress or silent)
+            sealing = fresh(dataset.id, key)
+            with workspace(stage / "work", hidden=key is not None) as connection:
+                run = _Run(dataset, home, stage, connection, progress or silent, sealing)
                 tables = run.tables(sources)
             manifest = Manifest(
                 id="",
@@ -99,6 +105,7 @@ def ingest(
                 code=sandbox.__version__,
                 tables=tables,
                 files=run.files(),
+                seal=sealing.seal,
             ).named(now)
             (stage / "snapshot" / "manifest.json").write_bytes(manifest.encode())
             if announce is not None:
@@ -132,12 +139,14 @@ class _Run:
         stage: Path,
         connection: duckdb.DuckDBPyConnection,
         progress: Progress,
+        sealing: Sealing,
     ) -> None:
         self.dataset = dataset
         self.home = home
         self.stage = stage
         self.connection = connection
         self.progress = progress
+        self.sealing = sealing
 
     def tables(self, sources: Mapping[str, Path | Feed]) -> tuple[TableFacts, ...]:
         """Everything up to the files: the facts of each table, in the document's order."""
@@ -155,7 +164,10 @@ class _Run:
             done[name] = by_name[name]
         self.progress("units", "", 0, 1)
         maps = {
-            k: units.number_units(self.connection, work, k, self.home, self.stage / "units") for k in kinds
+            k: units.number_units(
+                self.connection, work, k, self.home, self.stage / "units", self.sealing.units(k)
+            )
+            for k in kinds
         }
         numbering = Numbering(maps, units.salt(self.home))
         return tuple(self._finish(w, numbering, len(work)) for w in work)
@@ -172,13 +184,14 @@ class _Run:
     def _finish(self, work: TableWork, numbering: Numbering, total: int) -> TableFacts:
         rule, connection = work.rule, self.connection
         self.progress("write", rule.name, work.number, total)
-        checks.keep_quarantine(connection, work, self.stage / "quarantine")
+        sealing = self.sealing
+        checks.keep_quarantine(connection, work, self.stage / "quarantine", sealing.quarantine(rule.name))
         rows_in, bad, reasons = checks.counts(connection, work)
         connection.execute(f"DROP TABLE s{work.number}")
         columns = write.kept(self.dataset, rule.name)
         folder = self.stage / "snapshot" / rule.name
         folder.mkdir(mode=0o700)
-        files = write.write(connection, work, columns, numbering, folder)
+        files = write.write(connection, work, columns, numbering, folder, sealing.table(rule.name))
         domains, unique = write.domains(connection, work, columns) if rule.public else ({}, ())
         connection.execute(f"DROP TABLE {work.good}")
         names = {c.name for c in columns}
@@ -195,7 +208,7 @@ class _Run:
             dropped=tuple(c.name for c in rule.columns if c.name not in names),
             domains=domains,
             unique=unique,
-            cube=grid.build(connection, self.dataset, rule, files, cube_file),
+            cube=grid.build(connection, self.dataset, rule, files, cube_file, sealing),
             files=tuple(f"{rule.name}/{f.name}" for f in files),
         )
 

@@ -94,10 +94,19 @@ class TableFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Seal:
+    """Of an encrypted snapshot: the nonce of its keys, and by what the right master key is known."""
+
+    nonce: str
+    check: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """One snapshot.  ``sequence`` counts the dataset's snapshots from 1.
 
-    ``document`` is the hash of the dataset's document, ``verified`` that of what was checked of the data.
+    ``document`` is the hash of the dataset's document, ``verified`` that of what was checked of the data;
+    ``seal`` is there if the files are encrypted.
     """
 
     id: str
@@ -109,6 +118,7 @@ class Manifest:
     code: str
     tables: tuple[TableFacts, ...]
     files: tuple[StoredFile, ...]
+    seal: Seal | None = None
     format: int = FORMAT
 
     def table(self, name: str) -> TableFacts | None:
@@ -142,6 +152,8 @@ def decode(data: bytes, subject: str) -> Manifest:
         plain: dict[str, Any] = json.loads(data)
         plain["tables"] = tuple(_table(t) for t in plain["tables"])
         plain["files"] = tuple(StoredFile(**f) for f in plain["files"])
+        if plain["seal"] is not None:
+            plain["seal"] = Seal(**plain["seal"])
         manifest = Manifest(**plain)
     except (ValueError, TypeError, KeyError, AttributeError):
         raise refuse(Code.SNAPSHOT_DAMAGED, subject) from None

@@ -87,9 +87,12 @@ _TRIED: Final = (
 A number with leading zeros is a code, hence text."""
 
 
-def profile(name: str, feed: Feed, scratch: Path) -> TableProfile:
-    """Read a table once into a DuckDB of its own under ``scratch``, and look at every column."""
-    with TemporaryDirectory(dir=scratch) as folder, workspace(Path(folder)) as connection:
+def profile(name: str, feed: Feed, scratch: Path, *, hidden: bool = False) -> TableProfile:
+    """Read a table once into a DuckDB of its own under ``scratch``, and look at every column.
+
+    ``hidden``: in memory alone (see ``workspace``).
+    """
+    with TemporaryDirectory(dir=scratch) as folder, workspace(Path(folder), hidden=hidden) as connection:
         columns = feed.columns
         with Fed(name, feed, columns).attached(connection, columns) as rows:
             connection.execute(f"CREATE TABLE t AS {rows}")

@@ -10,6 +10,7 @@ from sandbox.errors import Code, refuse
 from sandbox.policy.effective import PublicFacts
 from sandbox.snapshot.manifest import Manifest
 from sandbox.snapshot.publish import Home, home_of
+from sandbox.snapshot.sealing import MasterKey, Sealing, opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,10 @@ class Snapshot:
         """The Parquet file of a table's surviving cells, or ``None`` without a grid."""
         found = self.manifest.table(table)
         return self.directory / found.cube.path if found and found.cube else None
+
+    def sealing(self, key: MasterKey | None) -> Sealing:
+        """The keys of its files.  Refuses with ``Code.SNAPSHOT_SEALED`` without the right one."""
+        return opened(self.dataset, self.manifest.seal, key)
 
     def facts(self) -> dict[str, PublicFacts]:
         """What the contents of *public* tables say, by ``dataset.table``."""

@@ -18,10 +18,9 @@ import duckdb
 from sandbox.errors import Code, refuse
 from sandbox.policy.documents import Dataset, UnitRule
 from sandbox.privacy.cube import identifier
-from sandbox.snapshot import checks
+from sandbox.snapshot import checks, parquet
 from sandbox.snapshot.checks import TableWork
 from sandbox.snapshot.publish import NAME, Home, write_file
-from sandbox.snapshot.storage import text
 from sandbox.snapshot.work import scalar
 
 
@@ -141,14 +140,20 @@ def salt(home: Home) -> str:
 
 
 def number_units(
-    connection: duckdb.DuckDBPyConnection, work: Sequence[TableWork], kind: str, home: Home, stage: Path
+    connection: duckdb.DuckDBPyConnection,
+    work: Sequence[TableWork],
+    kind: str,
+    home: Home,
+    stage: Path,
+    key: bytes | None,
 ) -> str:
     """Extend the map of one kind by the units seen now; stage its file; return its table's name."""
     name = identifier(f"map {kind}")
     known, fresh = home.units / f"{kind}.parquet", stage / f"{kind}.parquet"
     connection.execute(f"CREATE TABLE {name} (id VARCHAR, u BIGINT)")
     if known.exists():
-        connection.execute(f"INSERT INTO {name} SELECT id, u FROM read_parquet({text(str(known))})")
+        rows = parquet.stored(connection, [known], key)
+        connection.execute(f"INSERT INTO {name} SELECT id, u FROM {rows}")
     seen = " UNION ALL ".join(
         f"SELECT _k{place} AS id FROM {w.good}"
         for w in work
@@ -161,7 +166,5 @@ def number_units(
         f"FROM (SELECT DISTINCT id FROM ({seen}) AS seen ANTI JOIN {name} AS known USING (id))",
         [salt(home)],
     )
-    connection.execute(
-        f"COPY (FROM {name} ORDER BY u) TO {text(str(fresh))} (FORMAT parquet, COMPRESSION zstd)"
-    )
+    parquet.store(connection, f"SELECT id, u FROM {name} ORDER BY u", fresh, key)
     return name

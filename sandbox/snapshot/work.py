@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from sandbox.errors import Code, Refusal, refuse
 
@@ -17,25 +18,27 @@ MEMORY_MB = 2048
 
 
 @contextmanager
-def workspace(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def workspace(folder: Path, *, hidden: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection whose tables and spill live in ``folder``; engine errors leave as refusals.
 
+    ``hidden``: they live in memory alone, half of the machine's at most, and nothing is spilled; for no
+    byte of what is to be encrypted may lie on a disk before it is.
     The engine's own text may carry values, so it is dropped: ``Code.SOURCE`` says only that the
     source could not be read.
     """
     config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": f"{_memory_mb()}MB",
-        "temp_directory": str(folder / "spill"),
+        "memory_limit": f"{_memory_mb(hidden)}MB",
+        "temp_directory": "" if hidden else str(folder / "spill"),
         "threads": os.cpu_count() or 1,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "preserve_insertion_order": True,
     }
-    connection = duckdb.connect(str(folder / "work.duckdb"), config=config)
+    connection = duckdb.connect(":memory:" if hidden else str(folder / "work.duckdb"), config=config)
     try:
         connection.execute("SET TimeZone = 'UTC'")
         yield connection
-    except duckdb.Error as error:
+    except (duckdb.Error, pa.ArrowException) as error:
         raise _unreadable(error) from None
     finally:
         connection.close()
@@ -59,10 +62,10 @@ def _full() -> Refusal:
     return refuse(Code.SOURCE, "the disk is full", hint, "请释放快照所在磁盘的空间，然后重新导入")
 
 
-def _unreadable(error: duckdb.Error) -> Refusal:
+def _unreadable(error: Exception) -> Refusal:
     if os.strerror(errno.ENOSPC) in str(error):  # as a failed read, write or commit: no class of its own
         return _full()
-    if isinstance(error, duckdb.OutOfMemoryException):
+    if isinstance(error, (duckdb.OutOfMemoryException, pa.ArrowMemoryError)):
         hint = "free memory or disk space where snapshots are kept"
         return refuse(Code.SOURCE, "out of memory or disk space", hint, "请释放内存或快照所在磁盘的空间")
     hint = "check that every file is a well-formed CSV or Parquet file and that the disk is not full"
@@ -71,9 +74,9 @@ def _unreadable(error: duckdb.Error) -> Refusal:
     )
 
 
-def _memory_mb() -> int:
-    half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    return int(min(MEMORY_MB, half // 2**20))
+def _memory_mb(hidden: bool) -> int:
+    half = int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**21)
+    return half if hidden else min(MEMORY_MB, half)
 
 
 def scalar(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

@@ -12,6 +12,7 @@ from sandbox.catalogue import Kind
 from sandbox.policy.documents import Dataset
 from sandbox.policy.effective import grantable
 from sandbox.privacy.cube import identifier
+from sandbox.snapshot import parquet
 from sandbox.snapshot.checks import TableWork
 from sandbox.snapshot.manifest import StoredColumn, to_json
 from sandbox.snapshot.storage import text
@@ -20,9 +21,6 @@ from sandbox.snapshot.work import scalar
 
 PART_ROWS = 4_000_000
 """Rows after which a protected table goes on in another file, at the next unit."""
-
-GROUP_ROWS = 122_880
-"""Rows in a Parquet row group: DuckDB's own, the grain of its parallel scans."""
 
 DOMAIN = 1000
 """Most distinct values of a public column that are told."""
@@ -53,14 +51,15 @@ def write(
     columns: tuple[StoredColumn, ...],
     numbering: Numbering,
     folder: Path,
+    key: bytes | None,
 ) -> tuple[Path, ...]:
-    """Write ``part-<n>.parquet`` into ``folder``."""
+    """Write ``part-<n>.parquet`` into ``folder``, encrypted if there is a key."""
     if not work.rule.units:
         shown = ", ".join(identifier(c.name) for c in columns)
-        return (_copy(connection, f"SELECT {shown} FROM {work.good} ORDER BY _row", folder, 0),)
+        return (_copy(connection, f"SELECT {shown} FROM {work.good} ORDER BY _row", folder, 0, key),)
     query = _numbered(work, columns, numbering)
     return tuple(
-        _copy(connection, query.replace(_SLICE, part), folder, i)
+        _copy(connection, query.replace(_SLICE, part), folder, i, key)
         for i, part in enumerate(_parts(connection, work, numbering.maps[work.rule.units[0].kind]))
     )
 
@@ -105,12 +104,11 @@ def _parts(connection: duckdb.DuckDBPyConnection, work: TableWork, units: str) -
     return [f" WHERE m1.u >= {start}{end}" for start, end in zip(starts, ends, strict=True)]
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, query: str, folder: Path, number: int) -> Path:
+def _copy(
+    connection: duckdb.DuckDBPyConnection, query: str, folder: Path, number: int, key: bytes | None
+) -> Path:
     target = folder / f"part-{number:04d}.parquet"
-    connection.execute(
-        f"COPY ({query}) TO {text(str(target))} "
-        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {GROUP_ROWS})"
-    )
+    parquet.store(connection, query, target, key)
     return target
 
 

@@ -102,7 +102,7 @@ class Campaign:
         self._path = folder / "home"
         self._disk = Disk(folder / "disk", self._path / "snapshots")
         self._nursery = Nursery(self._disk.environment)
-        self._ran("init")
+        self.ran("init")
         self.home: Home = open_home(self._path)
         (self.home.policies / "clinic.yaml").write_text(_DATASET, encoding="utf-8")
         (self.home.policies / "drop.yaml").write_text(_SOURCE, encoding="utf-8")
@@ -121,7 +121,7 @@ class Campaign:
             if step in ERRORS:
                 self._fail(ERRORS[step])
             else:
-                self._die(step)
+                self.die(step)
             self.look(now)
             if self._dice.random() < 0.5:
                 self.repeat(now)
@@ -151,7 +151,7 @@ class Campaign:
         (self.home.sources / "drop" / "visit.csv").write_text("\n".join(lines), encoding="utf-8")
         return Counter(row for row in rows if row[0] != "odd" and row[2] <= 999)
 
-    def _die(self, step: str) -> None:
+    def die(self, step: str) -> None:
         """By one's own hand at a step, or by ours at a random instant."""
         # Steps of a table or a file are passed several times.
         after = self._dice.randint(1, 2) if INGESTING.get(step, ("",))[0] in _MANY else 1
@@ -167,7 +167,7 @@ class Campaign:
     def _fail(self, error: int) -> None:
         """Let a call fail, or all from one on: it says so in its own words, and takes its litter away."""
         self._disk.fail(self._dice.randint(1, self._calls), error, sticky=self._dice.random() < 0.5)
-        said = self._ran("ingest", "clinic")
+        said = self.ran("ingest", "clinic")
         self._disk.heal()
         self.failures += 1
         left = [p.name for p in (self.home.snapshots / "clinic").glob(".staging-*")]
@@ -177,7 +177,7 @@ class Campaign:
     def repeat(self, now: Rows) -> None:
         """Ingest to the end: what is in force is the source's of now, and nothing else is left."""
         begun, before = time.monotonic(), self._disk.calls
-        self._ran("ingest", "clinic")
+        self.ran("ingest", "clinic")
         self._lasting_s, self._calls = time.monotonic() - begun, self._disk.calls - before
         self.look(now)
         folder = self.home.snapshots / "clinic"
@@ -234,7 +234,7 @@ class Campaign:
     def _words(self, *words: str) -> list[str]:
         return [*words, "--home", str(self._path)]
 
-    def _ran(self, *words: str) -> str:
+    def ran(self, *words: str) -> str:
         """Run a command to its end; what it says."""
         before = self._log.stat().st_size if self._log.exists() else 0
         running = self._nursery.run(self._words(*words), self._log)

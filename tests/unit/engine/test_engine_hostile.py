@@ -100,7 +100,7 @@ def database(sources: dict[str, tuple[Path, ...]]) -> _Database:
     """The worker's database without the worker: to try the second fence without the first."""
     files = {source: [str(file) for file in files] for source, files in sources.items()}
     return _Database(
-        {"sources": files, "held": [], "threads": 1, "memory_mb": 256, "spill": "", "spill_mb": 1}
+        {"sources": files, "held": [], "keys": {}, "threads": 1, "memory_mb": 256, "spill": "", "spill_mb": 1}
     )
 
 

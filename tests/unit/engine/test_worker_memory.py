@@ -22,7 +22,7 @@ CUBE = '"memory"."med"."people#cube"'
 def database(sources: Sources, *held: str, memory_mb: int = 256) -> worker._Database:
     files = {source: [str(path) for path in paths] for source, paths in sources.items()}
     limits = {"threads": 1, "memory_mb": memory_mb, "spill": "", "spill_mb": 1}
-    return worker._Database({"sources": files, "held": list(held), **limits})
+    return worker._Database({"sources": files, "held": list(held), "keys": {}, **limits})
 
 
 def ask(there: worker._Database, sql: str, **tables: pa.Table) -> object:
