@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from sandbox.catalogue import Kind
 from sandbox.privacy.accounting import Measure as Accounting
-from sandbox.privacy.release import Bounding, Measure, Release, What
+from sandbox.privacy.release import COLUMN, Bounding, Measure, Release, What
 from sandbox.sql.canonical import canonical, canonical_agg, canonical_expr
 from sandbox.sql.expressions import Agg, Call, Col, Expr, Literal, conjuncts, map_agg, rebuild, substitute
 from sandbox.sql.expressions import walk as parts
@@ -95,8 +95,9 @@ def counted(release: Release, measure: Measure) -> str:
 def spared(built: Sequence[Release], measure: Accounting) -> dict[int, int]:
     """The releases to leave out, by number, each with the release of which it is a roll-up.
 
-    All columns of one kind of unit get equal parts, so a half-width grows with their number W as W^p, p = 1/2
-    under zCDP and 1 under pure epsilon; one that is rolled up from k cells is sqrt(k) times a cell's.
+    All columns of one kind of unit get equal parts, and a selection of keys two thirds of one: by weights
+    that add up to W, so a half-width grows as W^p, p = 1/2 under zCDP and 1 under pure epsilon; one that is
+    rolled up from k cells is sqrt(k) times a cell's.
     """
     power = 1.0 if measure is Accounting.PURE else 0.5
     chosen: dict[int, int] = {}
@@ -110,6 +111,7 @@ def spared(built: Sequence[Release], measure: Accounting) -> dict[int, int]:
 def _least(weights: dict[int, int], losses: dict[tuple[int, int], float], power: float) -> dict[int, int]:
     """Leave out one after the other, as long as that lessens the sum of the logarithms of half-widths."""
     everything = sum(weights.values())
+    columns = everything / COLUMN
 
     def sources(out: frozenset[int]) -> dict[int, int] | None:
         found: dict[int, int] = {}
@@ -125,7 +127,7 @@ def _least(weights: dict[int, int], losses: dict[tuple[int, int], float], power:
         if found is None:
             return math.inf
         left = everything - sum(weights[i] for i in out)
-        return power * everything * math.log(left) + math.fsum(losses[pair] for pair in found.items())
+        return power * columns * math.log(left) + math.fsum(losses[pair] for pair in found.items())
 
     out, least = frozenset[int](), score(frozenset())
     while options := [(score(out | {d}), d) for d in sorted({d for d, _ in losses} - out)]:
@@ -176,7 +178,7 @@ def _counted(measure: Measure, names: tuple[Expr, ...]) -> str:
 def _over(expr: Expr, keys: tuple[str, ...]) -> Expr | None:
     """A named expression over the columns that hold ``keys``; ``None`` if it reads anything else."""
     found = _placed(expr, keys)
-    return None if any(isinstance(p, Call) and p.name == COLUMN for p in parts(found)) else found
+    return None if any(isinstance(p, Call) and p.name == STORED for p in parts(found)) else found
 
 
 def _placed(expr: Expr, keys: tuple[str, ...]) -> Expr:
@@ -184,12 +186,12 @@ def _placed(expr: Expr, keys: tuple[str, ...]) -> Expr:
     return Col(keys.index(text)) if text in keys else rebuild(expr, lambda child: _placed(child, keys))
 
 
-COLUMN = "column"
+STORED = "column"
 
 
 def _column(name: str) -> Expr:
     """Stands for a stored column, whatever its place: pruning leaves each question its own columns."""
-    return Call(COLUMN, (Literal(name, Kind.STRING),))
+    return Call(STORED, (Literal(name, Kind.STRING),))
 
 
 def _named(relation: Relation) -> tuple[str, tuple[Expr, ...]]:

@@ -16,6 +16,11 @@ from sandbox.sql.canonical import canonical, canonical_expr, fingerprint
 from sandbox.sql.expressions import Expr, Facts
 from sandbox.sql.relation import Relation, Released, walk
 
+COLUMN = 3
+SELECTION = 2
+"""What a column that is drawn, and what selecting keys weighs, within a release and among those of a query.
+Keys that just reach the threshold are of little use without a value that can be read."""
+
 
 class Bounding(StrEnum):
     """How a unit's contribution is bounded, cheapest sound form first.
@@ -123,9 +128,21 @@ class Release:
     face: Face | None = None
 
     @property
+    def shared(self) -> int | None:
+        """The COUNT(DISTINCT unit) that the selection's noisy count already is, if any.
+
+        Only where each unit is in one group: elsewhere the selection counts a unit in few groups.
+        """
+        if self.selection is None or self.bounding is Bounding.PAIRS:
+            return None
+        units = (j for j, m in enumerate(self.measures) if m.what is What.UNITS and m.where is None)
+        return next(units, None)
+
+    @property
     def weight(self) -> int:
-        """In how many equal parts it shares: one for each column, and one for a selection."""
-        return max(len(self.measures) + (self.selection is not None), 1)
+        """Its share of a query's budget: so much for each column that is drawn, and for a selection."""
+        drawn = len(self.measures) - (self.shared is not None)
+        return max(COLUMN * drawn + SELECTION * (self.selection is not None), 1)
 
     @property
     def shown(self) -> str:

@@ -13,13 +13,9 @@ from sandbox.errors import Code, refuse
 from sandbox.privacy.accounting import Measure, split
 from sandbox.privacy.mechanisms import Mechanism, Noise, best_squared, calibrate
 from sandbox.privacy.plan import Priced
-from sandbox.privacy.release import Bounding, Release, What
+from sandbox.privacy.release import COLUMN, SELECTION, Release
 from sandbox.privacy.selection import threshold
 from sandbox.privacy.tally import fine_bits
-
-SELECTION = 2
-COLUMN = 3
-"""Keys that just reach the threshold are of little use without a value that can be read."""
 
 SEARCH = 1
 NOISE = 4
@@ -53,23 +49,10 @@ class Spend:
     shared: int | None
 
 
-def shared_count(release: Release) -> int | None:
-    """The COUNT(DISTINCT unit) that the selection's noisy count already is, if any.
-
-    Only where each unit is in one group: elsewhere the selection counts a unit in few groups.
-    """
-    if release.selection is None or release.bounding is Bounding.PAIRS:
-        return None
-    return next(
-        (j for j, m in enumerate(release.measures) if m.what is What.UNITS and m.where is None),
-        None,
-    )
-
-
 def spend(priced: Priced, measure: Measure) -> Spend:
     """Divide; refuses EPSILON where a part would be nothing."""
     release = priced.release
-    shared = shared_count(release)
+    shared = release.shared
     drawn = [j for j in range(len(release.measures)) if j != shared]
     weights = [COLUMN] * len(drawn) + [SELECTION] * (release.selection is not None)
     parts = list(split(priced.nano, tuple(weights))) if weights else []

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from sandbox.policy.documents import DpGuard
 from sandbox.privacy import lattice
 from sandbox.privacy import plan as planning
 from sandbox.privacy.accounting import Measure
 from sandbox.privacy.explain import derivation
 from sandbox.privacy.plan import Plan
-from sandbox.privacy.release import Release
+from sandbox.privacy.release import COLUMN, Release
+from sandbox.privacy.spend import spend
 from tests.support.draws import Asked, house
 from tests.support.plans import PURE, ZCDP, planned
 
@@ -136,7 +138,7 @@ def test_what_is_left_out_lessens_the_product_of_half_widths() -> None:
     losses = {(d, s): math.log(k) / 2 for (d, s), k in {
         (1, 0): 2, (2, 0): 3, (3, 0): 4, (4, 0): 6, (5, 0): 8, (6, 0): 12, (7, 0): 24, (7, 6): 2, (7, 5): 3, (7, 4): 4,
         (4, 1): 3, (4, 2): 2, (5, 1): 4, (5, 3): 2, (6, 2): 4, (6, 3): 3}.items()}  # fmt: skip
-    weights = dict.fromkeys(range(8), 1)
+    weights = dict.fromkeys(range(8), COLUMN)
     for power in (0.5, 1.0):
 
         def score(out: dict[int, int], power: float = power) -> float:
@@ -154,8 +156,8 @@ def test_what_is_left_out_lessens_the_product_of_half_widths() -> None:
 
 def test_what_others_are_made_of_is_not_left_out_where_nothing_replaces_it() -> None:
     losses = {(2, 1): 0.0, (1, 0): 0.1, (0, 1): 0.1}
-    assert lattice._least({0: 1, 1: 1, 2: 1}, losses, 1.0) == {2: 1, 0: 1}
-    assert lattice._least({0: 1, 1: 1, 2: 1}, {(2, 1): 0.0, (1, 2): 0.1}, 1.0) == {2: 1}
+    assert lattice._least(dict.fromkeys(range(3), COLUMN), losses, 1.0) == {2: 1, 0: 1}
+    assert lattice._least(dict.fromkeys(range(3), COLUMN), {(2, 1): 0.0, (1, 2): 0.1}, 1.0) == {2: 1}
 
 
 def test_a_subquery_of_units_is_part_of_the_rows() -> None:
@@ -203,3 +205,28 @@ def test_the_rule_weighs_what_each_accounting_spends() -> None:
     text = "SELECT city, COUNT(*) FROM person GROUP BY ROLLUP (city)"
     assert planned(text, ZCDP).measure is Measure.ZCDP and not planned(text, ZCDP).rolled
     assert planned(text, PURE).rolled
+
+
+@pytest.mark.parametrize("guard", [ZCDP, PURE], ids=["zcdp", "pure"])
+def test_what_is_weighed_is_what_the_releases_do(guard: DpGuard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every column gets an equal part, whichever release it is of; leaving some out widens as predicted."""
+    cube = "(SELECT vip, city, COUNT(*) AS n, SUM(age) AS s FROM person GROUP BY CUBE (vip, city)) AS c"
+    other = "(SELECT age, COUNT(DISTINCT pid) AS u, SUM(age) AS t FROM person GROUP BY age) AS o"
+    keyed = "(SELECT icd, COUNT(*) AS n, SUM(fee) AS s FROM claim GROUP BY icd) AS k"
+    text = f"SELECT * FROM {cube} CROSS JOIN {other if guard is PURE else keyed}"
+    fewer = planned(text, guard)
+    with monkeypatch.context() as patched:
+        patched.setattr(planning, "spared", lambda built, measure: {})
+        every = planned(text, guard)
+    assert fewer.rolled and not every.rolled
+    assert (guard is PURE) is all(p.release.selection is None for p in every.priced)
+    weights, parts = [], []
+    for made in (every, fewer):
+        divided = [spend(p, made.measure) for p in made.priced]
+        columns = [c.noise + c.search + c.far for d in divided for c in d.columns]
+        assert max(columns) - min(columns) <= 3  # nano
+        chosen = [d.selection for d in divided if d.selection]
+        assert all(abs(3 * c - 2 * columns[0]) <= 9 for c in chosen)
+        weights.append(sum(p.release.weight for p in made.priced))
+        parts.append(columns[0])
+    assert math.isclose(parts[1] / parts[0], weights[0] / weights[1], rel_tol=1e-6)

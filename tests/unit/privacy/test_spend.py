@@ -15,7 +15,6 @@ from sandbox.privacy.spend import (
     search_noise,
     selection_noise,
     selection_threshold,
-    shared_count,
     spend,
 )
 from sandbox.privacy.tally import fine_bits
@@ -87,9 +86,9 @@ def test_cells_with_a_searched_cap_are_drawn_twice_and_a_lone_cell_once() -> Non
 
 def test_one_draw_for_the_selection_and_its_count() -> None:
     shared = planned(TEXTS[2]).priced[0].release
-    assert shared_count(shared) == 0
-    assert shared_count(planned(TEXTS[1]).priced[0].release) is None
-    assert shared_count(planned(TEXTS[3]).priced[0].release) is None
+    assert shared.shared == 0
+    assert planned(TEXTS[1]).priced[0].release.shared is None
+    assert planned(TEXTS[3]).priced[0].release.shared is None
 
 
 def test_too_little_for_too_many_columns_is_refused() -> None:
