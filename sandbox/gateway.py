@@ -38,6 +38,7 @@ from sandbox.policy.effective import effective
 from sandbox.policy.floor import budget_in_force, guard_in_force
 from sandbox.policy.roles import Action, check, may
 from sandbox.policy.verified import verified
+from sandbox.policy.visible import owned, sees, visible
 from sandbox.privacy.exact import CUBE
 from sandbox.snapshot.published import Snapshot, current
 from sandbox.snapshot.sealing import MasterKey, read_key
@@ -183,20 +184,19 @@ class Gateway:
         return pipeline.explain(request, context)
 
     def catalog(self, person: Person) -> tuple[GrantView, ...]:
-        """The grants of this person's organisation; every grant for the bureau."""
+        """The grants of this person's organisation, or on its data; every grant for the bureau."""
         views = []
-        for grant in self.documents().grants:
-            if self._sees(person, grant):
-                context = self._context(person, grant.id, reading=True, missing=True)
-                pairs = tuple(tuple(part.split("@", 1)) for part in context.snapshot.split() if "@" in part)
-                views.append(GrantView(grant, context.catalogue, tuple((a, b) for a, b in pairs)))
+        for grant in visible(self.documents(), person).grants:
+            context = self._context(person, grant.id, reading=True, missing=True)
+            pairs = tuple(tuple(part.split("@", 1)) for part in context.snapshot.split() if "@" in part)
+            views.append(GrantView(grant, context.catalogue, tuple((a, b) for a, b in pairs)))
         return tuple(views)
 
     def budget(self, person: Person) -> tuple[Balance, ...]:
-        """The accounts that this person may see: their grants'; datasets' too for bureau and owner."""
+        """The accounts that this person may see: their grants'; an owner's datasets; all for the bureau."""
         documents = self.documents()
-        seen = {g.id for g in documents.grants if self._sees(person, g)}
-        if may(person, Action.POLICIES):
+        seen = {g.id for g in visible(documents, person).grants} | owned(documents, person)
+        if may(person, Action.ALL_ENTRIES):
             seen |= {d.id for d in documents.datasets}
         return balances(self.store.ledger, documents, seen)
 
@@ -395,9 +395,6 @@ class Gateway:
             payload={**about, "reason": freeze.reason, **more},
         )
 
-    def _sees(self, person: Person, grant: Grant) -> bool:
-        return may(person, Action.POLICIES) or grant.to == person.organisation
-
     def _stoppable(self, context: Context, turn: Turn) -> Context:
         """The context for one turn, whose engine can be stopped under it."""
         engine = context.engine
@@ -428,7 +425,7 @@ class Gateway:
         documents = self.documents()
         grant = next((g for g in documents.grants if g.id == grant_id), None)
         allowed = grant is not None and (
-            self._sees(person, grant) if reading else grant.to == person.organisation
+            sees(documents, person, grant) if reading else grant.to == person.organisation
         )
         if grant is None or not allowed:
             raise refuse(Code.GRANT_UNKNOWN, grant_id[:80])

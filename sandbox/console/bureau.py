@@ -21,6 +21,7 @@ from sandbox.model import LogEntry, Words
 from sandbox.policy.diff import differences
 from sandbox.policy.documents import Documents
 from sandbox.policy.roles import Action
+from sandbox.policy.visible import visible
 from sandbox.store.audit import Event
 from sandbox.store.freezes import Drill, Scope
 
@@ -137,8 +138,8 @@ def _freezes(visit: Visit, drilled: Drill | None = None) -> Response:
 
 
 def policies(visit: Visit) -> Response:
-    """The documents in force."""
-    documents = visit.console.gateway.documents()
+    """The documents in force, of grants those that this person may read."""
+    documents = visible(visit.console.gateway.documents(), visit.person)
     return visit.page(
         "policies.html", documents=documents, today=visit.now.date(), text="", mistakes=(), sentences=None
     )
@@ -146,7 +147,7 @@ def policies(visit: Visit) -> Response:
 
 def policy_diff(visit: Visit) -> Response:
     """What a document would change, in sentences, if it came into force."""
-    documents = visit.console.gateway.documents()
+    documents = visible(visit.console.gateway.documents(), visit.person)
     text = visit.fields.get("text", "")
     changed, mistakes = proposed(documents, text, visit.locale.t("文本", "text"))
     sentences = None if mistakes else differences(documents, changed)
