@@ -119,7 +119,7 @@ ROLES: Final[Mapping[Role, Words]] = {
 """Each role as people read it."""
 
 ACTIONS: Final[Mapping[Action, Words]] = {
-    Action.ACCOUNT: Words("管理自己的密码、会话与令牌", "keep one's own password, sessions and tokens"),
+    Action.ACCOUNT: Words("登录与退出", "sign in and out"),
     Action.CATALOGUE: Words("查看目录", "read the catalogue"),
     Action.EXPLAIN: Words("为查询估价", "price a query"),
     Action.ASK: Words("提交查询", "ask a query"),
