@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from sandbox.doors import cli_ask, cli_case, cli_doctor, cli_keep, cli_log
+from sandbox.doors import cli_ask, cli_case, cli_doctor, cli_keep, cli_lineage, cli_log
 from sandbox.doors.cli_audit import audit
 from sandbox.doors.cli_base import HomeOption, LangOption, command, find_home, guarded, shared, terminal_of
 from sandbox.doors.cli_policy import policy
@@ -36,6 +36,7 @@ app.add_typer(source)
 app.add_typer(dataset)
 cli_ask.register(app)
 cli_log.register(app)
+cli_lineage.register(app)
 cli_case.register(app)
 cli_doctor.register(app)
 

@@ -26,7 +26,7 @@ from sandbox.doors.cli_base import (
 )
 from sandbox.doors.cli_people import people, show_token
 from sandbox.doors.ingesting import progress_bar, show_ingested
-from sandbox.doors.sourcing import feeds
+from sandbox.doors.sourcing import feeds, origins
 from sandbox.doors.terminal import Terminal
 from sandbox.errors import Code, refuse
 from sandbox.home import STORE, create_home, default_path
@@ -131,7 +131,16 @@ def ingest_dataset(
 
             now = utc_now()
             key = read_key(here.settings.encryption.key, here.path)
-            done = ingest(rule, read, here.snapshots, now=now, progress=progress, announce=announce, key=key)
+            done = ingest(
+                rule,
+                read,
+                here.snapshots,
+                now=now,
+                progress=progress,
+                announce=announce,
+                key=key,
+                origins=origins(rule, documents, {**found_here, **given}, frozenset(given)),
+            )
     show_ingested(terminal, done)
 
 

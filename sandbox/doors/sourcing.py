@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sandbox.errors import Code, refuse
 from sandbox.home import Home
 from sandbox.policy.documents import Dataset, Documents, RowTest, SourceRule, SourceTable
+from sandbox.snapshot.manifest import Origin
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,6 +81,29 @@ def feeds(home: Home, dataset: Dataset, documents: Documents) -> Iterator[Mappin
             place = source.tables[f"{dataset.id}.{table}"]
             found[table] = SourceFeed(connectors[source.id], place)
         yield found
+
+
+def origins(
+    dataset: Dataset, documents: Documents, files: Mapping[str, Path], named: frozenset[str]
+) -> Mapping[str, Origin]:
+    """Where each table is read, in the order of ``ingest``: ``named`` files, then documents, then files."""
+    found = {table: Origin("", "file", path.name) for table, path in files.items()}
+    for table, source in feeding(dataset, documents).items():
+        if table not in named:
+            place = source.tables[f"{dataset.id}.{table}"]
+            where = tuple(f"{test.column} {test.op} {test.value}" for test in place.where)
+            found[table] = Origin(source.id, source.connector, place.name, where, _hash(source))
+    return found
+
+
+def _hash(source: SourceRule) -> str:
+    """Changes whenever a source document does; its secrets are references."""
+    tables = {
+        name: [place.name, sorted(place.columns.items()), [str(test) for test in place.where]]
+        for name, place in source.tables.items()
+    }
+    told = [source.id, source.connector, dict(source.options), tables]
+    return hashlib.sha256(json.dumps(told, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -21,7 +21,7 @@ from sandbox.policy.verified import verified
 from sandbox.snapshot import checks, grid, units, write
 from sandbox.snapshot.checks import TableWork
 from sandbox.snapshot.feed import Fed, Feed
-from sandbox.snapshot.manifest import Manifest, StoredFile, TableFacts
+from sandbox.snapshot.manifest import Manifest, Origin, StoredFile, TableFacts
 from sandbox.snapshot.progress import Progress, silent
 from sandbox.snapshot.publish import NAME, Home, home_of, locked, publish, staging, sweep
 from sandbox.snapshot.published import digest
@@ -71,14 +71,16 @@ def ingest(
     progress: Progress | None = None,
     announce: Callable[[Manifest], None] | None = None,
     key: MasterKey | None = None,
+    origins: Mapping[str, Origin] | None = None,
 ) -> Ingested:
     """Publish a snapshot of ``dataset`` from ``sources`` (table -> CSV or Parquet file, folder, or feed).
 
     ``now`` is aware; it stands in the snapshot's id as UTC.  ``announce`` is told of the manifest when all
     is built and nothing is in force yet, so that who keeps a log has an entry of every snapshot that ever
-    comes into force; if it raises, none does.  With a ``key`` all is encrypted before it is
-    written.  Refuses with ``Code.SOURCE`` for sources
-    that cannot be read or lack columns, ``Code.DOCUMENT`` for documents that cannot be carried out,
+    comes into force; if it raises, none does.  ``origins`` says of each table, for
+    the manifest, where it is read.  With a ``key`` all is encrypted before it is written.
+    Refuses with ``Code.SOURCE`` for sources that cannot be read or lack columns,
+    ``Code.DOCUMENT`` for documents that cannot be carried out,
     ``Code.SNAPSHOT_DAMAGED`` if the snapshot in force is not whole, ``Code.SNAPSHOT_SEALED`` if what is there
     has another key.  After a refusal or a crash the
     snapshot in force is what it was.
@@ -95,6 +97,7 @@ def ingest(
             with workspace(stage / "work", hidden=key is not None) as connection:
                 run = _Run(dataset, home, stage, connection, progress or silent, sealing)
                 tables = run.tables(sources)
+                tables = tuple(replace(t, origin=(origins or {}).get(t.name)) for t in tables)
             manifest = Manifest(
                 id="",
                 dataset=dataset.id,

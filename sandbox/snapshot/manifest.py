@@ -68,6 +68,18 @@ class CubeFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a table's rows were read: the source document's id (or "") and hash, its kind, the table there,
+    and the conditions on its rows.  Of a file that a command named, ``table`` is the file's name."""
+
+    source: str
+    connector: str
+    table: str
+    where: tuple[str, ...] = ()
+    document: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TableFacts:
     """One table of the snapshot.  ``rows_in == published + quarantined``.
 
@@ -86,6 +98,7 @@ class TableFacts:
     unique: tuple[str, ...]
     cube: CubeFacts | None
     files: tuple[str, ...]
+    origin: Origin | None = None
 
     def domain(self, name: str) -> tuple[Scalar, ...]:
         """The distinct values of a public column, as Python values."""
@@ -166,6 +179,8 @@ def _table(plain: dict[str, Any]) -> TableFacts:
     plain["reasons"] = tuple(ReasonCount(**r) for r in plain["reasons"])
     plain["columns"] = tuple(StoredColumn(c["name"], Kind(c["kind"]), c["unit"]) for c in plain["columns"])
     plain["domains"] = {name: tuple(values) for name, values in plain["domains"].items()}
+    if plain["origin"] is not None:
+        plain["origin"] = Origin(**_tuples(plain["origin"]))
     if plain["cube"] is not None:
         plain["cube"] = CubeFacts(**_tuples(plain["cube"]))
     return TableFacts(**{f.name: _tuple(plain[f.name]) for f in fields(TableFacts)})
