@@ -16,7 +16,7 @@ import duckdb
 
 from sandbox.errors import Code, Reason, Refusal
 from sandbox.policy.documents import ColumnRule, TableRule
-from sandbox.privacy.cube import identifier
+from sandbox.privacy.cube_sql import identifier
 from sandbox.snapshot import parquet
 from sandbox.snapshot.feed import Fed
 from sandbox.snapshot.manifest import ReasonCount

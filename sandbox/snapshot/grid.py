@@ -16,8 +16,9 @@ from sandbox.errors import Code, refuse
 from sandbox.policy.documents import Dataset, TableRule
 from sandbox.policy.effective import grantable
 from sandbox.policy.floor import FLOOR
-from sandbox.privacy import cube
-from sandbox.privacy.cube import Cell, Measure, Totals, UnitStats
+from sandbox.privacy import cube, cube_sql
+from sandbox.privacy.cube import Cell, Totals, UnitStats
+from sandbox.privacy.cube_sql import Measure
 from sandbox.snapshot import parquet
 from sandbox.snapshot.manifest import CubeFacts
 from sandbox.snapshot.published import Snapshot
@@ -76,9 +77,9 @@ def build(
     survivors = [c for c in done.cells if c.id not in done.withheld]
     numbers = [c.id for c in survivors], [c.kinds[0].units for c in survivors]
     _table(connection, "survivors", {"cell": numbers[0], "units": numbers[1]})
-    query = cube.published_sql("cells", "survivors", done.grid, done.measures)
+    query = cube_sql.published_sql("cells", "survivors", done.grid, done.measures)
     for measure in done.measures:
-        name = cube.identifier("sum_" + measure.name)
+        name = cube_sql.identifier("sum_" + measure.name)
         if scalar(connection, f"SELECT count(*) FROM ({query}) WHERE {name} IS NULL"):
             hint = "declare a narrower clip or a coarser scale"
             subject = f"{rule.name}.{measure.name}: a sum of the grid does not fit"
@@ -159,18 +160,18 @@ def _measure(
 ) -> _Measured:
     """Make ``cells`` and one ``pairs<i>`` per kind of unit, and decide what is withheld."""
     shared = [c.name for c in rule.columns if grantable(c, dataset)]
-    measures = cube.measures(replace(rule, grid=grid), shared)
+    measures = cube_sql.measures(replace(rule, grid=grid), shared)
     _check(rule, grid, measures, shared)
-    connection.execute(f"CREATE TABLE cells AS {cube.cells_sql(rows, grid, measures)}")
+    connection.execute(f"CREATE TABLE cells AS {cube_sql.cells_sql(rows, grid, measures)}")
     for i in range(len(rule.units)):
         unit = "_u" + (str(i + 1) if i else "")
-        pairs = cube.pairs_sql(rows, "cells", grid, measures, unit)
+        pairs = cube_sql.pairs_sql(rows, "cells", grid, measures, unit)
         connection.execute(f"CREATE TABLE pairs{i} AS {pairs}")
 
     def statistics(groups: Mapping[int, int]) -> dict[int, tuple[UnitStats, ...]]:
         return _statistics(connection, len(rule.units), len(measures), groups)
 
-    names = ", ".join(cube.identifier(name) for name in grid.cells)
+    names = ", ".join(cube_sql.identifier(name) for name in grid.cells)
     keys = connection.execute(f"SELECT _cell, _n, {names} FROM cells ORDER BY _cell").fetchall()
     found = statistics({number: number for number, *_ in keys})
     cells = tuple(Cell(number, tuple(key), rows_, found[number]) for number, rows_, *key in keys)
@@ -193,7 +194,7 @@ def _statistics(
     _table(connection, "parts", {"cell": list(groups), "part": list(groups.values())})
     found: dict[int, list[UnitStats]] = {}
     for i in range(kinds):
-        sql = cube.statistics_sql(f"pairs{i}", "parts", measures)
+        sql = cube_sql.statistics_sql(f"pairs{i}", "parts", measures)
         for part, units, *totals in connection.execute(sql).fetchall():
             parts = [Totals(*(int(x) for x in totals[j : j + 3])) for j in range(0, 3 * measures, 3)]
             found.setdefault(part, []).append(UnitStats(units, tuple(parts)))

@@ -16,7 +16,7 @@ from typing import Final
 import duckdb
 
 from sandbox.catalogue import Kind
-from sandbox.privacy.cube import identifier
+from sandbox.privacy.cube_sql import identifier
 from sandbox.snapshot.feed import Fed, Feed
 from sandbox.snapshot.identifiers import Finding, classify
 from sandbox.snapshot.work import scalar, workspace

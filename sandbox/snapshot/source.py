@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sandbox.errors import Code, Refusal, refuse
-from sandbox.privacy.cube import identifier
+from sandbox.privacy.cube_sql import identifier
 from sandbox.snapshot.storage import text
 
 CHUNK = 1 << 20

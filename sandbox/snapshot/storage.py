@@ -13,7 +13,7 @@ from math import ceil, floor
 
 from sandbox.catalogue import Kind, Scalar
 from sandbox.policy.documents import ColumnRule
-from sandbox.privacy.cube import digits_of, identifier, steps
+from sandbox.privacy.cube_sql import digits_of, identifier, steps
 
 LARGEST = {Kind.INTEGER: 2**63 - 1, Kind.DECIMAL: 10**18 - 1}
 """Largest whole number of steps that a column of this kind can hold."""

@@ -17,7 +17,7 @@ import duckdb
 
 from sandbox.errors import Code, refuse
 from sandbox.policy.documents import Dataset, UnitRule
-from sandbox.privacy.cube import identifier
+from sandbox.privacy.cube_sql import identifier
 from sandbox.snapshot import checks, parquet
 from sandbox.snapshot.checks import TableWork
 from sandbox.snapshot.publish import NAME, Home, write_file

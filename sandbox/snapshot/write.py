@@ -11,7 +11,7 @@ import duckdb
 from sandbox.catalogue import Kind
 from sandbox.policy.documents import Dataset
 from sandbox.policy.effective import grantable
-from sandbox.privacy.cube import identifier
+from sandbox.privacy.cube_sql import identifier
 from sandbox.snapshot import parquet
 from sandbox.snapshot.checks import TableWork
 from sandbox.snapshot.manifest import StoredColumn, to_json

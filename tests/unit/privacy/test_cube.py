@@ -12,8 +12,9 @@ import pytest
 from sandbox.catalogue import UNBOUNDED, Grid, Kind, Range, Use
 from sandbox.errors import Code, Refusal
 from sandbox.policy.documents import ColumnRule, TableRule
-from sandbox.privacy import cube
-from sandbox.privacy.cube import Cell, Key, Measure, Totals, UnitStats
+from sandbox.privacy import cube, cube_sql
+from sandbox.privacy.cube import Cell, Key, Totals, UnitStats
+from sandbox.privacy.cube_sql import Measure
 
 Data = dict[Key, dict[str, int]]
 
@@ -187,21 +188,21 @@ def test_measures_are_shared_and_no_cells() -> None:
         column("d", Kind.DOUBLE),
     )
     rule = TableRule("t", columns, grid=grid(("d",)))
-    assert cube.measures(rule, ["a", "b", "d"]) == (
+    assert cube_sql.measures(rule, ["a", "b", "d"]) == (
         Measure("a", Kind.INTEGER, 0, 1, 4),
         Measure("b", Kind.DECIMAL, 2, 0, None),
     )
-    assert cube.measures(TableRule("t", columns), ["c"]) == (Measure("c", Kind.DOUBLE, 6, None, None),)
+    assert cube_sql.measures(TableRule("t", columns), ["c"]) == (Measure("c", Kind.DOUBLE, 6, None, None),)
 
 
 @pytest.mark.parametrize(("scale", "digits"), [("0.5", 1), ("5", 0), ("0.01", 2), ("0.25", 2)])
 def test_digits_of(scale: str, digits: int) -> None:
-    assert cube.digits_of(column("x", Kind.DECIMAL, scale=Fraction(scale))) == digits
+    assert cube_sql.digits_of(column("x", Kind.DECIMAL, scale=Fraction(scale))) == digits
 
 
 def test_scale_without_digits_is_refused() -> None:
     with pytest.raises(Refusal) as refusal:
-        cube.digits_of(column("x", Kind.DECIMAL, scale=Fraction(1, 3)))
+        cube_sql.digits_of(column("x", Kind.DECIMAL, scale=Fraction(1, 3)))
     assert refusal.value.code is Code.DOCUMENT
 
 
@@ -229,7 +230,7 @@ def value(sql: str) -> object:
     ],
 )
 def test_fixed_point(measure: Measure, stored: str, expected: int | None) -> None:
-    assert value(f"SELECT {cube.fixed_point(measure)} FROM (SELECT {stored} AS x)") == expected
+    assert value(f"SELECT {cube_sql.fixed_point(measure)} FROM (SELECT {stored} AS x)") == expected
 
 
 @pytest.mark.parametrize(
@@ -246,14 +247,14 @@ def test_fixed_point(measure: Measure, stored: str, expected: int | None) -> Non
     ],
 )
 def test_rounding_is_half_to_even(steps: int, to: int, expected: int) -> None:
-    assert value(f"SELECT {cube.rounded(f'{steps}::HUGEINT', to)}") == expected
+    assert value(f"SELECT {cube_sql.rounded(f'{steps}::HUGEINT', to)}") == expected
 
 
 def test_sums_that_do_not_fit_are_null() -> None:
     big = f"{2**64}::HUGEINT"
-    assert value(f"SELECT {cube.sum_value(big, Measure('x', Kind.INTEGER, 0, None, None), 0)}") is None
+    assert value(f"SELECT {cube_sql.sum_value(big, Measure('x', Kind.INTEGER, 0, None, None), 0)}") is None
     assert (
-        value(f"SELECT {cube.sum_value(big, Measure('x', Kind.DECIMAL, 2, None, None), 0)}")
+        value(f"SELECT {cube_sql.sum_value(big, Measure('x', Kind.DECIMAL, 2, None, None), 0)}")
         == Decimal(2**64) / 100
     )
 
@@ -267,13 +268,15 @@ def test_sql_from_rows_to_published_cells() -> None:
     )
     rules = Grid(('ci"ty',), 2, Fraction(0), 2, ())
     found = [Measure("fee", Kind.DECIMAL, 2, None, None)]
-    connection.execute(f"CREATE TABLE cells AS {cube.cells_sql('t', rules, found)}")
-    pairs = cube.pairs_sql("t", "cells", rules, found, "_u")
+    connection.execute(f"CREATE TABLE cells AS {cube_sql.cells_sql('t', rules, found)}")
+    pairs = cube_sql.pairs_sql("t", "cells", rules, found, "_u")
     connection.execute(f"CREATE TABLE pairs AS {pairs}")
     connection.execute("CREATE TABLE parts AS SELECT * FROM (VALUES (0, 7), (1, 8)) AS v(cell, part)")
-    statistics = connection.execute(cube.statistics_sql("pairs", "parts", 1) + " ORDER BY part").fetchall()
+    statistics = connection.execute(
+        cube_sql.statistics_sql("pairs", "parts", 1) + " ORDER BY part"
+    ).fetchall()
     assert statistics == [(7, 1, 100, 100, 0), (8, 3, 750, 400, 350)]
     connection.execute("CREATE TABLE survivors AS SELECT 1 AS cell, 3 AS units")
-    published = connection.execute(cube.published_sql("cells", "survivors", rules, found))
+    published = connection.execute(cube_sql.published_sql("cells", "survivors", rules, found))
     assert [c[0] for c in published.description] == ['ci"ty', "rows", "units", "sum_fee", "count_fee"]
     assert published.fetchall() == [("A", 4, 3, Decimal("4.00"), 3)]
