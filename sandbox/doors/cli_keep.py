@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -17,6 +19,7 @@ from sandbox.doors.cli_base import (
     HomeOption,
     JsonOption,
     LangOption,
+    Office,
     command,
     find_home,
     gateway_of,
@@ -28,12 +31,14 @@ from sandbox.doors.cli_people import people, show_token
 from sandbox.doors.ingesting import progress_bar, show_ingested
 from sandbox.doors.sourcing import feeds, origins
 from sandbox.doors.terminal import Terminal
-from sandbox.errors import Code, refuse
+from sandbox.errors import Code, Refusal, refuse
 from sandbox.home import STORE, create_home, default_path
 from sandbox.model import Person, Words
 from sandbox.policy.documents import Dataset
 from sandbox.policy.roles import Action
 from sandbox.snapshot import Feed, Manifest, ingest, read_key
+from sandbox.snapshot.due import due
+from sandbox.snapshot.publish import home_of
 from sandbox.store.accounts import Accounts
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.cases import Cases
@@ -94,6 +99,7 @@ def init(
 
 def ingest_dataset(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Id of the dataset. 数据集")],
+    *,
     source: Annotated[
         list[str] | None, typer.Option("--source", metavar="TABLE=PATH", help="Source of one table. 单表来源")
     ] = None,
@@ -103,6 +109,9 @@ def ingest_dataset(
             "--sources", help="Folder with <table>.parquet, .csv or folders. 来源目录 [sources/DATASET]"
         ),
     ] = None,
+    scheduled: Annotated[
+        bool, typer.Option("--schedule", help="Only if due by the document; a failure is an alert. 按期导入")
+    ] = False,
     name: AsOption = BUREAU,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -114,12 +123,15 @@ def ingest_dataset(
     file or folder of its name.  The snapshot in force stays until the new one is whole.
     """
     terminal, here = terminal_of(lang, as_json), find_home(home)
-    with office(here, name) as found:
+    with office(here, name) as found, alarmed(found, dataset, scheduled):
         found.only(Action.INGEST)
         documents = in_force(here.policies, Cases(found.database, AuditLog(found.database)))
         rule = documents.dataset(dataset)
         if rule is None:
             raise refuse(Code.NOT_FOUND, f"dataset {dataset}")
+        if scheduled and not due(rule.snapshot, _last(here.snapshots, dataset), utc_now()):
+            _not_due(terminal, dataset)
+            return
         given = _given(rule, source or [])
         found_here = _files(rule, sources or here.sources / dataset)
         with feeds(here, rule, documents) as fed, progress_bar(terminal) as progress:
@@ -142,6 +154,39 @@ def ingest_dataset(
                 origins=origins(rule, documents, {**found_here, **given}, frozenset(given)),
             )
     show_ingested(terminal, done)
+
+
+@contextmanager
+def alarmed(found: Office, dataset: str, scheduled: bool) -> Iterator[None]:
+    """What fails with nobody watching is an alert in the log."""
+    try:
+        yield
+    except Refusal as refusal:
+        if scheduled:
+            AuditLog(found.database).append(
+                Event.ALERT,
+                time=utc_now(),
+                person=found.person.name,
+                organisation=found.person.organisation,
+                datasets=[dataset],
+                decision="alarm",
+                codes=[reason.code.id for reason in refusal.reasons],
+                payload={"alarm": "ingestion"},
+            )
+        raise
+
+
+def _last(root: Path, dataset: str) -> dt.datetime | None:
+    """When the snapshot in force was made."""
+    manifest = home_of(root, dataset).in_force()
+    return None if manifest is None else dt.datetime.fromisoformat(manifest.created)
+
+
+def _not_due(terminal: Terminal, dataset: str) -> None:
+    if terminal.as_json:
+        terminal.json({"dataset": dataset, "snapshot": None})
+    else:
+        terminal.lines([Words(f"{dataset}：本期已导入", f"{dataset}: this period has its snapshot")], "")
 
 
 def _given(rule: Dataset, given: list[str]) -> Mapping[str, Path]:
