@@ -45,6 +45,12 @@ def run(visit: Visit) -> Response:
     return _answered(visit, found)
 
 
+def stop(visit: Visit) -> Response:
+    """Stop what this person runs or waits for, in this browser or elsewhere; what was written stays."""
+    visit.console.gateway.cancel(visit.person)
+    return _editor(visit, visit.field("grant"), visit.field("sql"))
+
+
 def _answered(visit: Visit, found: Answer) -> Response:
     visit.console.kept.put(visit.person, found, visit.field("sql"))
     return visit.go(f"/answers/{found.request}")
@@ -94,4 +100,5 @@ PAGES: Final[tuple[Page, ...]] = (
     get("/ask", Action.ASK, ask),
     post("/ask", Action.ASK, run),
     post("/ask/price", Action.ASK, explain),
+    post("/ask/stop", Action.ASK, stop),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,7 @@ from sandbox.doors.cli_base import (
     utc_now,
 )
 from sandbox.doors.cli_budget import budget
+from sandbox.doors.ports import Gateway
 from sandbox.doors.terminal import Terminal
 from sandbox.errors import Code, refuse
 from sandbox.model import Answer, Balance, Person, Refused, Request, Within, Words
@@ -78,7 +80,7 @@ def query(
     text, spend, aim = _sql(sql, file), _epsilon(epsilon), _within(within)
     terminal = terminal_of(lang, as_json)
     with gateway_of(home, name) as (gateway, person):
-        found = gateway.query(_request(person, grant, text, spend, aim))
+        found = _asked(gateway, _request(person, grant, text, spend, aim))
         proof = found.receipt if isinstance(found, Refused) else found.proof
         if receipt is not None and proof is not None:
             _write(receipt, wire.text(wire.receipt(proof)).encode())
@@ -95,6 +97,17 @@ def query(
         _beside(terminal, found)
     else:
         screens.answer(terminal, found, _charged(found, left))
+
+
+def _asked(gateway: Gateway, request: Request) -> Answer | Refused:
+    """The answer; an interrupt stops the query, which then is a refusal on record like any other."""
+    with ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(gateway.query, request)
+        try:
+            return asked.result()
+        except KeyboardInterrupt:
+            gateway.cancel(request.person)
+            return asked.result()
 
 
 def explain(
