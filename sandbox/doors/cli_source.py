@@ -212,6 +212,34 @@ def draft(
         terminal.raw(written)
 
 
+@command(dataset, "quarantine")
+def quarantine(
+    id: Annotated[str, typer.Argument(metavar="DATASET", help="Id of the dataset. 数据集标识")],
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="One of its tables. 表")],
+    name: AsOption = BUREAU,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+    lang: LangOption = None,
+) -> None:
+    """Show the owner the rows that the snapshot in force left out, as CSV.  向数源单位显示隔离数据。"""
+    from sandbox.snapshot import current, read_key
+    from sandbox.snapshot.quarantined import quarantined
+
+    terminal, here = terminal_of(lang, as_json), find_home(home)
+    with office(here, name) as found:
+        found.only(Action.PROFILE)
+        snapshot = current(here.snapshots, id)
+        if snapshot.manifest.table(table) is None:
+            raise refuse(Code.NOT_FOUND, f"table {id}.{table}"[:80])
+        key = read_key(here.settings.encryption.key, here.path)
+        written = quarantined(here.snapshots, snapshot, table, key)
+        found.note(Event.READ, dataset=id, table=table, quarantine=snapshot.id)
+    if as_json:
+        terminal.json({"quarantine": written})
+    else:
+        terminal.raw(written)
+
+
 def _profiles(here: Home, rule: SourceRule, names: Sequence[str] | None) -> list[TableProfile]:
     """What the tables of a source look like: these, or all of them."""
     from sandbox.snapshot.profile import profile

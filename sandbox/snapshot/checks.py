@@ -147,10 +147,13 @@ def keep_quarantine(
         f", coalesce(_raw[{i + 1}], CAST({identifier(c.name)} AS VARCHAR)) AS {identifier(c.name)}"
         for i, c in enumerate(work.columns)
     )
+    told = f"list_sort(list([{', '.join(sentences)}][reason + 1]))"
+    if key is not None:  # DuckDB 2.0 cannot read back an encrypted column of lists, nor those after it
+        told = f"array_to_string({told}, '; ')"
     if scalar(connection, f"SELECT count(*) FROM b{work.number}"):
         query = (
             f"SELECT _row, _reasons{raw}{_broken(work)} FROM s{work.number} JOIN (SELECT _row, "
-            f"list_sort(list([{', '.join(sentences)}][reason + 1])) AS _reasons FROM b{work.number} "
+            f"{told} AS _reasons FROM b{work.number} "
             f"GROUP BY _row) USING (_row) ORDER BY _row"
         )
         parquet.store(connection, query, folder / f"{work.rule.name}.parquet", key)

@@ -152,6 +152,17 @@ def test_a_worker_is_given_the_keys_of_its_files_and_cannot_spill(campaign: Camp
         gateway.close()
 
 
+def test_only_the_owner_reads_quarantine_and_it_is_logged(campaign: Campaign) -> None:
+    campaign.ran("people", "add", "wang", "--role", "owner", "--organisation", "测试")
+    words = ["dataset", "quarantine", "clinic", "--home", str(campaign.home.path)]
+    shown = CliRunner().invoke(app, [*words, "visit", "--as", "wang"])
+    assert shown.exit_code == 0 and "range fee" in shown.stdout
+    assert CliRunner().invoke(app, [*words, "visit"]).exit_code == 18
+    assert CliRunner().invoke(app, [*words, "nothing", "--as", "wang"]).exit_code == 18
+    log = ["log", "--kind", "read", "--person", "wang", "--json", "--home", str(campaign.home.path)]
+    assert len(json.loads(CliRunner().invoke(app, log).stdout)["entries"]) == 1
+
+
 def test_encrypting_later_takes_the_plain_map_along(tmp_path: Path) -> None:
     with contextlib.closing(Campaign(tmp_path, seed=4)) as campaign:
         campaign.repeat(campaign.source())

@@ -10,6 +10,7 @@ import pytest
 from sandbox.errors import Code, Refusal
 from sandbox.snapshot import MasterKey, current, ingest, parquet, price
 from sandbox.snapshot.publish import home_of
+from sandbox.snapshot.quarantined import quarantined
 from sandbox.snapshot.sealing import Sealing
 from tests.unit.snapshot.test_ingest import GOOD, NOW, Bench, dataset_of
 
@@ -61,6 +62,19 @@ def test_quarantine_is_kept_under_its_own_key(tmp_path: Path) -> None:
         with duckdb.connect() as connection, pytest.raises(Refusal) as refused:
             parquet.stored(connection, [folder / "item.malformed.parquet"], wrong)
         assert refused.value.code is Code.SNAPSHOT_SEALED
+
+
+def test_the_owner_reads_quarantine_encrypted_or_not(tmp_path: Path) -> None:
+    plain, sealed = both(tmp_path)
+    for root, key in ((plain, None), (sealed, KEY)):
+        snapshot = current(root, "med")
+        assert quarantined(root, snapshot, "item", key) == "line\nc1\n"
+        assert quarantined(root, snapshot, "claim", key) == ""
+        head, row = quarantined(root, snapshot, "person", key).splitlines()
+        assert head.startswith("_row,_reasons,") and row.startswith("3,domain city,p4,上海")
+    with pytest.raises(Refusal) as refused:
+        quarantined(sealed, current(sealed, "med"), "item", None)
+    assert refused.value.code is Code.SNAPSHOT_SEALED
 
 
 def test_grids_are_priced_with_the_key_alone(tmp_path: Path) -> None:
