@@ -608,8 +608,8 @@ class Code(Enum):
         503,
         "the audit log is not what was signed, so nothing is answered: {subject}",
         "审计日志与已签名的内容不符，因此不予应答：{subject}",
-        "tell the bureau: run `sandbox audit verify`",
-        "请联系主管部门执行 sandbox audit verify",
+        "tell the bureau: run `sandbox audit verify`; if the store is from a backup, `sandbox audit recover`",
+        "请联系主管部门执行 sandbox audit verify；若账本库来自备份，执行 sandbox audit recover",
     )
     CHECKPOINT = Meaning(
         904,
@@ -624,8 +624,8 @@ class Code(Enum):
         503,
         "the log's signing key cannot be used, so nothing is answered: {subject}",
         "日志签名密钥不可用，因此不予应答：{subject}",
-        "tell the bureau: put the folder `log/keys` back",
-        "请联系主管部门恢复 log/keys 目录",
+        "tell the bureau: put `log/keys` back; if a recovery was cut off, run `sandbox audit recover` again",
+        "请联系主管部门恢复 log/keys 目录；若恢复操作曾中断，再次执行 sandbox audit recover",
     )
     LEDGER_DAMAGED = Meaning(
         906,

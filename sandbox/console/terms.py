@@ -34,6 +34,7 @@ _WORDS: Final[dict[str, Words]] = {
     "key": Words("密钥", "Key"),
     "case": Words("事项", "Case"),
     "delivery": Words("交付", "Delivery"),
+    "recover": Words("账本恢复", "Recovery"),
     # decisions
     "answered": Words("已放出", "answered"),
     "refused": Words("已拒绝", "refused"),

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from sandbox.doors import wire
+from sandbox.casework.documents import in_force
+from sandbox.doors import screens, wire
 from sandbox.doors.cli_base import (
     BUREAU,
     AsOption,
@@ -17,14 +18,21 @@ from sandbox.doors.cli_base import (
     JsonOption,
     LangOption,
     command,
+    find_home,
     gateway_of,
     group,
+    office,
     read_text,
     terminal_of,
+    utc_now,
 )
 from sandbox.errors import Code, refuse
 from sandbox.model import Words
+from sandbox.stages.balances import totals
+from sandbox.store.audit import AuditLog
+from sandbox.store.cases import Cases
 from sandbox.store.ledger import MOST
+from sandbox.store.log import recovery
 from sandbox.store.log.export import Format
 
 audit = group("audit", "Proofs of the audit log.  审计日志证明。")
@@ -166,6 +174,42 @@ def purge(
     zh = f"已删除 {gone['personal']} 条记录的个人部分，{gone['answers']} 份留存答案"
     en = f"deleted the personal part of {gone['personal']} entries, and {gone['answers']} kept answers"
     terminal.lines([Words(zh, en)], "")
+
+
+@command(audit, "recover")
+def recover(
+    *,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it goes on record. 原因（记入日志）")],
+    held: Annotated[
+        list[Path] | None,
+        typer.Option("--held", help="A checkpoint that a witness holds. 见证方持有的检查点"),
+    ] = None,
+    name: AsOption = BUREAU,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+    lang: LangOption = None,
+) -> None:
+    """Go on with a store from a backup, which lacks entries that were signed.  从备份恢复后继续。"""
+    if not reason.strip():
+        raise typer.BadParameter("a recovery has a reason")
+    terminal, heads, place = (
+        terminal_of(lang, as_json),
+        [read_text(file) for file in held or ()],
+        find_home(home),
+    )
+    with office(place, name) as here:
+        here.only(BUREAU)
+        allowed = totals(in_force(place.policies, Cases(here.database, AuditLog(here.database))))
+        found = recovery.recover(
+            here.database, place.log, here.person, reason, utc_now(), held=heads, totals=allowed
+        )
+    if as_json:
+        terminal.json({"recovered": None if found is None else wire.recovered(found)})
+        return
+    if found is None:
+        terminal.lines([Words("已完成上次中断的恢复", "the recovery that was cut off is complete now")], "")
+        return
+    terminal.lines(list(screens.recovered(found)), "")
 
 
 def write(path: Path | None, texts: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ from sandbox.doors.terminal import Terminal
 from sandbox.doors.values import NONE, Value, columns_of, margins_of, shown, with_margin
 from sandbox.model import Answer, Balance, Explained, Price, Words
 from sandbox.policy.documents import DpGuard, Grant
+from sandbox.store.log.recovery import Recovered
 
 MOST_ROWS: Final = 200
 """Rows shown before the rest is only counted."""
@@ -70,6 +71,34 @@ def remains(balance: Balance) -> Words:
     return Words(
         f"{balance.account}：剩余 {percent:.1f}%（已用 ε ≤ {spent}，上限 {most}）",
         f"{balance.account}: {percent:.1f} % left (epsilon spent {spent} of {most})",
+    )
+
+
+def recovered(found: Recovered) -> Iterator[Words]:
+    """What is lost, what was done about it, and what is to be done now."""
+    lost, accounts = found.signed - found.entries, len(found.spent)
+    yield Words(
+        f"保留 {found.entries} 条记录；至少丢失 {lost} 条（已签名至第 {found.signed} 条）",
+        f"{found.entries} entries are left; at least {lost} are lost, of {found.signed} that were signed",
+    )
+    proved = Words(
+        "瓦片证明保留的记录正是已签名的前段", "the tiles prove that those left are the first of them"
+    )
+    unproved = Words(
+        "瓦片不全，无法证明保留的记录未被改动", "the tiles are not whole: this cannot be proved of them"
+    )
+    yield proved if found.proved else unproved
+    yield Words(
+        f"{accounts} 个账户的剩余预算全部计为已用；需新的总额并经批准方可再用",
+        f"all that was left of {accounts} accounts counts as spent; an approved higher total opens them",
+    )
+    yield Words(
+        f"已全部冻结，并吊销 {found.tokens} 个令牌：备份之后的冻结、吊销、批准与事项须重新决定",
+        f"everything is frozen, {found.tokens} tokens are revoked: decide anew what was decided since",
+    )
+    yield Words(
+        f"日志以新名称继续；请将新公钥交给各方：{found.key}",
+        f"the log goes on under a new name; hand its key to all who verify: {found.key}",
     )
 
 

@@ -29,6 +29,7 @@ from sandbox.policy.documents import DpGuard, Grant
 from sandbox.policy.parts import decimal
 from sandbox.store.freezes import Drill, Freeze
 from sandbox.store.log.receipt import document
+from sandbox.store.log.recovery import Recovered
 from sandbox.store.log.witness import Delivery
 from sandbox.store.search import Page
 from sandbox.store.views import SHARED, View
@@ -88,6 +89,13 @@ def receipt(found: Receipt) -> Json:
 def delivery(found: Delivery) -> Json:
     """What one witness has."""
     return asdict(found)
+
+
+def recovered(found: Recovered) -> Json:
+    """What a recovery lost and did; amounts as text, in the ledger's units."""
+    told = asdict(found) | {"spent": {}}
+    told["spent"] = {c.account: {"amount": str(c.amount), "delta": str(c.delta)} for c in found.spent}
+    return told
 
 
 def price(cost: Price | None) -> Json | None:

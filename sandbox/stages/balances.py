@@ -11,6 +11,7 @@ from sandbox.model import Balance
 from sandbox.policy.documents import Budget, Documents, DpGuard
 from sandbox.policy.floor import budget_in_force, guard_in_force
 from sandbox.privacy.accounting import ATTO, account
+from sandbox.privacy.accounting import Account as Total
 from sandbox.store.ledger import Account, Ledger
 
 
@@ -22,6 +23,28 @@ def budgets(documents: Documents) -> dict[str, Budget]:
         if isinstance(guard, DpGuard):
             found[grant.id] = Budget(guard.total, guard.delta)
     return found
+
+
+def totals(documents: Documents) -> tuple[Account, ...]:
+    """Every account that the documents can ever have opened, with all that it may spend."""
+    allowed = budgets(documents)
+    names: dict[str, str] = {}
+    for dataset in documents.datasets:
+        scopes = {f"{dataset.id}/{unit.kind}" for table in dataset.tables for unit in table.units}
+        grants = {g.id for g in documents.grants for table, _ in g.data if table.split(".")[0] == dataset.id}
+        names |= dict.fromkeys(scopes, dataset.id)
+        names |= {own_account(grant, scope): grant for grant in grants & allowed.keys() for scope in scopes}
+    return tuple(_unspent(name, account(allowed[owner])) for name, owner in sorted(names.items()))
+
+
+def own_account(grant: str, scope: str) -> str:
+    """The account from which a grant pays for the units of a scope (``dataset/kind``)."""
+    dataset, kind = scope.split("/", 1)
+    return f"{grant}/{kind}@{dataset}"
+
+
+def _unspent(name: str, total: Total) -> Account:
+    return Account(name, str(total.measure), 0, total.limit_nano, 0, total.limit_atto)
 
 
 def balances(ledger: Ledger, documents: Documents, seen: Container[str]) -> tuple[Balance, ...]:

@@ -6,6 +6,7 @@ from sandbox.context import Context
 from sandbox.policy.documents import Budget, DpGuard
 from sandbox.privacy.accounting import Account, Cost, account, as_dataset_cost
 from sandbox.privacy.plan import Plan, Priced
+from sandbox.stages.balances import own_account
 from sandbox.store.ledger import Charge
 
 
@@ -16,9 +17,8 @@ def charges(plan: Plan, missing: tuple[Priced, ...], context: Context) -> tuple[
     caps = {dataset: account(budget) for dataset, budget in context.budgets}
     result: list[Charge] = []
     for scope, cost in owed(missing).items():
-        dataset, kind = scope.split("/", 1)
-        result.append(_charge(f"{context.grant.id}/{kind}@{dataset}", cost, own))
-        result.append(_charge(scope, as_dataset_cost(cost, plan.measure), caps[dataset]))
+        result.append(_charge(own_account(context.grant.id, scope), cost, own))
+        result.append(_charge(scope, as_dataset_cost(cost, plan.measure), caps[scope.split("/", 1)[0]]))
     return tuple(result)
 
 

@@ -75,6 +75,12 @@ class Accounts:
         with self._database.write() as connection:
             return connection.execute(update(tokens).where(*here).values(revoked=micros(now))).rowcount == 1
 
+    def revoke_all(self, now: dt.datetime) -> int:
+        """End every token in use for good; how many there were."""
+        with self._database.write() as connection:
+            ended = update(tokens).where(tokens.c.revoked.is_(None)).values(revoked=micros(now))
+            return connection.execute(ended).rowcount
+
     def change(self, person: Person) -> None:
         """Give a known person another role or organisation.  Raises ``ValueError`` if unknown."""
         _check(person)

@@ -2,7 +2,8 @@
 
 Rules, each a function that yields what breaks it:
 - an account's ``spent`` is the sum of its charges that were not released, of delta too;
-- every reservation that was not released has its intent in the log, whose end may be missing after a crash;
+- every reservation that was not released has its intent in the log, whose end may be missing after a crash,
+  or is what a recovery wrote off;
 - every answer that was paid for, by the log, has its committed reservation, of that cost to its grant;
 - the limit in force is none that neither documents nor a logged approval gave.
 
@@ -28,7 +29,8 @@ _SUMS: Final = text(
 )
 _UNASKED: Final = text(
     "SELECT request FROM reservations WHERE state <> 'released' EXCEPT SELECT p.person || '/' || a.request "
-    "FROM audit a JOIN audit_personal p ON p.seq = a.seq WHERE a.kind = 'intent' ORDER BY request"
+    "FROM audit a JOIN audit_personal p ON p.seq = a.seq WHERE a.kind IN ('intent', 'recover') "
+    "ORDER BY request"
 )
 _UNPAID: Final = text(
     "SELECT a.seq FROM audit a JOIN audit_personal p ON p.seq = a.seq "

@@ -55,6 +55,7 @@ class Event(StrEnum):
     KEY = "key"
     CASE = "case"
     DELIVERY = "delivery"
+    RECOVER = "recover"
 
 
 class AuditLog:

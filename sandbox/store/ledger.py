@@ -256,7 +256,7 @@ def _reserved(
     short = tuple(charge for charge in wanted if not spending.spend(connection, charge))
     if short:
         raise _NoRoom(short)
-    _note(connection, request, wanted)
+    note(connection, request, wanted)
     return Reservation(request, wanted, State.RESERVED, moment(micros(now)))
 
 
@@ -273,7 +273,8 @@ def _claim(connection: Connection, request: str, now: dt.datetime) -> bool:
     return True
 
 
-def _note(connection: Connection, request: str, charges: Iterable[Charge]) -> None:
+def note(connection: Connection, request: str, charges: Iterable[Charge]) -> None:
+    """Write what a reservation is for.  The accounts' own rows are ``spending``'s."""
     rows = [
         {
             "request": request,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
+from sandbox.errors import Code, refuse
 from sandbox.store.database import Database, insert_new
 from sandbox.store.log.hashing import HASHES, SHA256, Hash
 from sandbox.store.schema import log_head, log_identity
@@ -39,6 +40,17 @@ def begin(database: Database, wanted: Identity) -> Identity:
         found = begun(connection)
         assert found is not None
         return found
+
+
+def rename(database: Database, before: str, after: str) -> None:
+    """Go on under another name; a log has one more only where its store was brought back (``recovery``).
+
+    Refuses ``REQUEST`` if the log is no longer called ``before``.
+    """
+    renamed = update(log_identity).where(log_identity.c.origin == before).values(origin=after)
+    with database.write() as connection:
+        if connection.execute(renamed).rowcount == 0:
+            raise refuse(Code.REQUEST, "somebody else recovers this log", "wait for them", "请等待其完成")
 
 
 _ONE: Final = select(log_identity.c.origin, log_identity.c.hash)

@@ -57,6 +57,16 @@ class Keys:
         if len(named) == 1 and not self.present:
             self.activate(named[0])
 
+    def waiting(self, name: str) -> Signer | None:
+        """A key of this name that was saved, whether it signs or not; ``None`` if there is none."""
+        try:
+            for key in self._saved():
+                if key.name == name:
+                    return Signer.parse((self._folder / f"{key.id.hex()}.key").read_text(encoding="utf-8"))
+        except (OSError, NoteError, UnicodeDecodeError):
+            raise refuse(Code.LOG_KEY, "its file is damaged") from None
+        return None
+
     def signer(self) -> Signer:
         """The key that signs now.  Costs one look at a file's time unless it changed."""
         file = self._folder / CURRENT

@@ -111,6 +111,14 @@ class Signer:
         return f"{text}\n— {self.public.name} {_encoded(self.public.id + signature)}\n"
 
 
+def body(note: str) -> str:
+    """The text of a note, whoever signed it.  Raises ``NoteError`` where there is no signature's place."""
+    text, blank, _ = note.rpartition("\n\n")
+    if not blank:
+        raise NoteError("not a signed note")
+    return f"{text}\n"
+
+
 def opened(note: str, keys: Iterable[PublicKey]) -> str:
     """The text of a note that one of ``keys`` signed.
 

@@ -35,6 +35,7 @@ ACTIVITY: Final = {
     "cancel": UPDATE,
     "case": UPDATE,
     "delivery": READ,
+    "recover": UPDATE,
     "purge": DELETE,
     "login": OTHER,
     "start": OTHER,
@@ -43,7 +44,7 @@ ACTIVITY: Final = {
 """What each kind of entry does; a test holds this against ``Event``."""
 
 _INFORMATIONAL, _LOW, _HIGH = 1, 2, 4
-_SEVERITY: Final = {"refusal": _LOW, "alert": _HIGH}
+_SEVERITY: Final = {"refusal": _LOW, "alert": _HIGH, "recover": _HIGH}
 _UNKNOWN, _SUCCESS, _FAILURE = 0, 1, 2
 _STATUS: Final = {"intent": _UNKNOWN, "refusal": _FAILURE}
 

@@ -24,6 +24,7 @@ _KEPT: Final = tuple(
     kind.value
     for kind in (
         Event.KEY, Event.PURGE, Event.APPROVAL, Event.CASE, Event.DELIVERY, Event.FREEZE, Event.LIFT,
+        Event.RECOVER,
     )
 )  # fmt: skip
 """Entries that stay whole: what proves keys, limits, freezes, what was deleted, and what the register, the

@@ -73,7 +73,8 @@ def begin(database: Database, folder: Path, origin: str = "", hash: Hash = SHA25
             keys.activate(signer.public)
     if not keys.present:
         keys.adopt(known.origin)
-    keys.signer()
+    if keys.signer().public.name != known.origin:
+        raise refuse(Code.LOG_KEY, "it is another log's")
     return known
 
 

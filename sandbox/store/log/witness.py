@@ -14,12 +14,16 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
+from sandbox.errors import Refusal
+from sandbox.store.log import checkpoint, note
 from sandbox.store.log.files import put
+from sandbox.store.log.note import NoteError
 from sandbox.store.log.receipt import encoded
 from sandbox.store.log.transparency import TransparencyLog
 
@@ -68,15 +72,26 @@ class Witness:
     def _deliver(self, before: Delivery, head: str, size: int, now: dt.datetime) -> Delivery:
         done = replace(before, size=size, time=now.isoformat(), trouble="")
         if not before.place.startswith("http"):
-            try:
-                put(Path(before.place), head.encode())
-            except OSError:
-                return replace(before, trouble="not writable")
-            return done
+            trouble = self._put(Path(before.place), head, size)
+            return replace(before, trouble=trouble) if trouble else done
         trouble, reply = self._post(before.place, before.size, head)
         if trouble == "conflict" and reply.isdigit() and int(reply) <= size:
             trouble, reply = self._post(before.place, int(reply), head)  # it holds another head of ours
         return replace(before, trouble=trouble) if trouble else replace(done, cosigned=reply)
+
+    def _put(self, file: Path, head: str, size: int) -> str:
+        """Put the head there; the trouble in a word.  A head that says more than ours is left as it is."""
+        with suppress(OSError, UnicodeDecodeError, NoteError, Refusal):  # absent, or it proves nothing
+            there = file.read_text(encoding="utf-8")
+            if checkpoint.parse(note.body(there)).origin != self._log.origin:
+                return "conflict"
+            if self._log.signed_here(there).size > size:
+                return "conflict"
+        try:
+            put(file, head.encode())
+        except OSError:
+            return "not writable"
+        return ""
 
     def _post(self, url: str, old: int, head: str) -> tuple[str, str]:
         """C2SP tlog-witness, add-checkpoint; the trouble in a word, and what was answered."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,10 @@ from sandbox.doors.cli import app
 from sandbox.home import open_home, read_settings
 from sandbox.store.audit import Event
 from sandbox.store.database import Database
+from sandbox.store.log.checkpoint import Checkpoint
+from sandbox.store.log.keys import Keys
 from tests.support.logs import Verifier
-from tests.unit.doors.conftest import NOW, Client, SimpleGateway
+from tests.unit.doors.conftest import NOW, POLICIES, Client, SimpleGateway
 
 
 def run(*words: str) -> Result:
@@ -129,3 +134,55 @@ def test_rejected_tokens_are_entered(client: Client, gateway: SimpleGateway) -> 
     assert client.get("/v1/budget").status_code == 401
     entry = gateway._log.entry(0)
     assert entry is not None and (entry.kind, entry.decision) == ("login", "denied")
+
+
+def test_a_store_from_a_backup_is_recovered_on_record(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(POLICIES / "flights", home / "policies" / "flights")
+    held, store = tmp_path / "held", home / "store.db"
+    good("audit", "checkpoint")
+    with closing(sqlite3.connect(store)) as source, closing(sqlite3.connect(tmp_path / "backup.db")) as copy:
+        source.backup(copy)
+    good("people", "add", "li", "--role", "analyst", "--organisation", "x")
+    good("audit", "checkpoint", "--output", str(held))
+    for part in home.glob("store.db*"):
+        part.unlink()
+    shutil.copy2(tmp_path / "backup.db", store)
+    found = run("audit", "checkpoint", "--lang", "en")
+    assert found.exit_code == 19
+    assert "DS-903" in found.stderr
+    assert "sandbox audit recover" in found.stderr
+    assert run("audit", "recover").exit_code == 2
+    assert run("audit", "recover", "--reason", " ").exit_code == 2
+    told = json.loads(good("audit", "recover", "--reason", "the disk died", "--held", str(held), "--json"))
+    assert told["recovered"]["signed"] > told["recovered"]["entries"]
+    assert told["recovered"]["proved"]
+    assert told["recovered"]["spent"].keys() >= {"flights/aircraft", "G-FLIGHTS-DP/aircraft@flights"}
+    verifier = Verifier(tmp_path / "new", told["recovered"]["key"])
+    assert verifier.accepts(good("audit", "export"))
+    good("audit", "verify")
+    assert run("audit", "recover", "--reason", "again").exit_code == 18
+
+
+def test_a_recovery_that_was_cut_off_is_completed(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good("audit", "checkpoint")
+    held, log = tmp_path / "held", open_home(home).log
+    signer = Keys(log / "keys").signer()
+    held.write_text(Checkpoint(signer.public.name, 99, bytes(32)).signed(signer), encoding="utf-8")
+    words = ("audit", "recover", "--reason", "the disk died", "--held", str(held), "--lang", "en")
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "rename", full_disk)
+        assert run(*words).exit_code == 19
+    assert "DS-905" in run("audit", "checkpoint").stderr
+    assert "complete now" in good(*words)
+    second = Checkpoint("bureau.example/log/recovered-1", 99, bytes(32)).signed(Keys(log / "keys").signer())
+    held.write_text(second, encoding="utf-8")
+    said = good(*words)
+    assert "at least 97 are lost" in said
+    assert "this cannot be proved of them" in said
+    assert "everything is frozen" in said
+
+
+def full_disk(*_: object) -> None:
+    raise OSError("no space")

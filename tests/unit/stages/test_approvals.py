@@ -14,6 +14,7 @@ from sandbox.errors import Code, Refusal
 from sandbox.gateway import Gateway
 from sandbox.home import Home
 from sandbox.model import Balance, Person
+from sandbox.stages.balances import totals
 from sandbox.store.audit import Event
 from sandbox.store.ledger import Charge
 from sandbox.store.search import LogFilter
@@ -51,6 +52,17 @@ def own(gateway: Gateway) -> Balance:
 def approvals(gateway: Gateway) -> list[dict[str, object]]:
     entries = gateway.log(BUREAU, LogFilter(kind=Event.APPROVAL)).entries
     return [json.loads(entry.payload) for entry in reversed(entries)]
+
+
+def test_every_account_that_a_question_opens_is_known_beforehand(gateway: Gateway) -> None:
+    """What a recovery writes off is made from the documents alone: it must name every account."""
+    assert ask(gateway, 0) == []
+    opened = {held.account: held for held in gateway.store.ledger.balances()}
+    known = {total.account: total for total in totals(gateway.documents())}
+    assert opened
+    for name, held in opened.items():
+        total = known[name]
+        assert (total.measure, total.limit, total.delta_limit) == (held.measure, held.limit, held.delta_limit)
 
 
 def test_a_raised_total_waits_for_the_bureau(home: Home, gateway: Gateway) -> None:

@@ -20,7 +20,7 @@ from tests.support.logs import BUREAU, NOW, OPERATOR, House
 
 WHOLE = (
     *(Event.KEY, Event.PURGE, Event.APPROVAL, Event.CASE, Event.DELIVERY),
-    *(Event.FREEZE, Event.LIFT),
+    *(Event.FREEZE, Event.LIFT, Event.RECOVER),
 )
 """What the log must be able to tell for ever: its keys, what was deleted, decisions, freezes and fees."""
 SCHEMA = json.loads((Path(__file__).parent / "ocsf_api_activity_1_3_0.json").read_text())

@@ -11,7 +11,9 @@ import pytest
 
 from sandbox.errors import Code, Refusal, refuse
 from sandbox.store.log.caretaker import Caretaker
+from sandbox.store.log.checkpoint import Checkpoint
 from sandbox.store.log.desk import Retention
+from sandbox.store.log.note import Signer
 from sandbox.store.log.witness import Delivery
 from tests.support.logs import BUREAU, NOW, OPERATOR, House, program
 
@@ -64,6 +66,25 @@ def house(tmp_path: Path) -> Iterator[House]:
     opened.fill(5)
     yield opened
     opened.database.close()
+
+
+def test_a_file_that_says_more_than_we_know_is_left_as_it_is(house: House, tmp_path: Path) -> None:
+    """Where the store and its files both went back, it is what still knows of the entries that are gone."""
+    place = tmp_path / "head"
+    house.reopen(str(place))
+    log, keys = house.log, house.log.keys.signer()
+    longer = Checkpoint(log.origin, 99, bytes(32)).signed(keys)
+    another = Checkpoint("another.example/log", 3, bytes(32)).signed(Signer.make("another.example/log"))
+    for there in (longer, another):
+        place.write_text(there, encoding="utf-8")
+        assert [d.trouble for d in house.witness.push(NOW)] == ["conflict"]
+        assert place.read_text(encoding="utf-8") == there
+    unsigned = Checkpoint(log.origin, 99, bytes(32)).signed(Signer.make(log.origin))
+    for there in (unsigned, "", "\n\n", "\x00" * 9, log.checkpoint()):
+        place.write_text(there, encoding="utf-8")
+        assert [d.trouble for d in house.witness.push(NOW)] == [""]
+        assert place.read_text(encoding="utf-8") == log.checkpoint()
+        house.fill(1)
 
 
 @pytest.fixture
