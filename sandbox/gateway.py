@@ -382,7 +382,6 @@ class Gateway:
 
     def _frozen(self, kind: Event, person: Person, freeze: Freeze, decision: str, **more: object) -> None:
         """A freeze, a drill or a lifting, on record; such entries stay whole."""
-        about = {"freeze": freeze.id, "scope": freeze.scope.value, "target": freeze.target}
         self.store.audit.append(
             kind,
             time=utc_now(),
@@ -392,7 +391,7 @@ class Gateway:
             datasets=[freeze.target] if freeze.scope is Scope.DATASET else (),
             decision=decision,
             text=freeze.subject,
-            payload={**about, "reason": freeze.reason, **more},
+            payload={**freeze.facts, **more},
         )
 
     def _stoppable(self, context: Context, turn: Turn) -> Context:

@@ -47,6 +47,12 @@ class Freeze:
         """What is frozen and why, for a refusal."""
         return f"{self.scope.value} {self.target}".rstrip() + f" ({self.reason})"
 
+    @property
+    def facts(self) -> dict[str, object]:
+        """What its entries of the log tell."""
+        about = {"freeze": self.id, "scope": self.scope.value, "target": self.target}
+        return {**about, "reason": self.reason}
+
     def stops(self, grant: str, datasets: Iterable[str], organisation: str) -> bool:
         """Whether it stops a query of this kind, as ``Freezes.frozen`` finds it."""
         match self.scope:

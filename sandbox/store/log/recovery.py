@@ -102,17 +102,21 @@ def recover(
         told = {"before": known.origin, "entries": size, "signed": head.size, "head": note, "proved": proved}
         told |= {"key": signer.public.text, "tokens": revoked}
         told["spent"] = {charge.account: [str(charge.amount), str(charge.delta)] for charge in spent}
-        AuditLog(database).append(
-            Event.RECOVER,
-            time=now,
-            request=request,
-            person=by.name,
-            organisation=by.organisation,
-            decision="done",
-            text=reason,
-            payload=told,
-        )
-        Freezes(database).freeze(Scope.EVERYTHING, "", reason, by.name, now)
+        frozen = Freezes(database).freeze(Scope.EVERYTHING, "", reason, by.name, now)
+        for kind, decision, text, payload in (
+            (Event.RECOVER, "done", reason, told),
+            (Event.FREEZE, "frozen", frozen.subject, frozen.facts),
+        ):
+            AuditLog(database).append(
+                kind,
+                time=now,
+                request=request if kind is Event.RECOVER else "",
+                person=by.name,
+                organisation=by.organisation,
+                decision=decision,
+                text=text,
+                payload=payload,
+            )
     _clear(folder, keys, Identity(signer.public.name, known.hash))
     return Recovered(size, head.size, proved, known.origin, signer.public.text, revoked, spent)
 

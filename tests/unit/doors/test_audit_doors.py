@@ -179,7 +179,7 @@ def test_a_recovery_that_was_cut_off_is_completed(
     second = Checkpoint("bureau.example/log/recovered-1", 99, bytes(32)).signed(Keys(log / "keys").signer())
     held.write_text(second, encoding="utf-8")
     said = good(*words)
-    assert "at least 97 are lost" in said
+    assert "at least 96 are lost" in said
     assert "this cannot be proved of them" in said
     assert "everything is frozen" in said
 

@@ -110,6 +110,9 @@ def test_it_is_refused_then_goes_on_under_a_name_of_its_own(restored: Restored) 
     told = json.loads(entry.payload)
     assert (entry.kind, entry.person, entry.text) == ("recover", "bureau", "the disk died")
     assert (told["head"], told["signed"], told["proved"]) == (restored.head, SIGNED, True)
+    frozen = restored.house.audit.entry(LEFT + 1)
+    assert frozen is not None
+    assert (frozen.kind, json.loads(frozen.payload)["scope"]) == ("freeze", "everything")
     newcomer = Verifier(restored.folder.parent / "new", found.key)
     assert newcomer.accepts(restored.house.export())
     assert not restored.verifier.accepts(log.checkpoint())  # whoever knew the old log is told by a person
@@ -157,7 +160,7 @@ def test_without_budgets_nothing_is_charged(tmp_path: Path, place: str) -> None:
     assert found is not None
     assert (found.entries, found.signed, found.proved, found.spent) == (4, 9, False, ())
     house.reopen()
-    assert house.desk.verify(BUREAU).entries == 5
+    assert house.desk.verify(BUREAU).entries == 6
     house.database.close()
 
 
