@@ -17,6 +17,7 @@
 #   make noninterference     the attack corpus against two homes, with and without the canary rows
 #   make watched             what the monitor makes of the attack and the legitimate corpus
 #   make bench-log [N=10000000]  pages of the query log, per filter, at N entries
+#   make bench-log-postgresql [N=3000000]   the same on a PostgreSQL server of its own
 #   make peers [ARGS=...]    other systems beside ours: error, time, memory
 #   make laws N=100000       the law tests at a given number of cases
 #   make fuzz-queries N=100000   random queries against the naive engine
@@ -43,7 +44,7 @@ JOBS ?= 2
 N ?= 20000
 SCALE ?= 1
 
-.PHONY: soak chaos assets browser chromium demo test connectors detectors mariadb race crash ingest-crash faults escape postgresql bubblewrap compiler bench-store bench tpch peers corpus noninterference watched bench-log laws fuzz-queries audit-epsilon lint format lock install clean
+.PHONY: soak chaos assets browser chromium demo test connectors detectors mariadb race crash ingest-crash faults escape postgresql bubblewrap compiler bench-store bench tpch peers corpus noninterference watched bench-log bench-log-postgresql laws fuzz-queries audit-epsilon lint format lock install clean
 .DELETE_ON_ERROR:
 
 demo: $(READY) bubblewrap assets-if-possible
@@ -99,6 +100,9 @@ watched: $(READY)
 
 bench-log: $(READY)
 	$(BIN)/python -m bench.log $(if $(filter command line,$(origin N)),$(N))
+
+bench-log-postgresql: $(READY) postgresql
+	$(BIN)/python -m bench.log_postgresql $(if $(filter command line,$(origin N)),$(N))
 
 # Other systems beside ours, each in a virtual environment of its own under build/peers.
 peers: $(READY)

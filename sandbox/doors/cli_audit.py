@@ -28,6 +28,7 @@ from sandbox.doors.cli_base import (
 )
 from sandbox.errors import Code, refuse
 from sandbox.model import Words
+from sandbox.policy.roles import Action
 from sandbox.stages.balances import totals
 from sandbox.store.audit import AuditLog
 from sandbox.store.cases import Cases
@@ -198,7 +199,7 @@ def recover(
         find_home(home),
     )
     with office(place, name) as here:
-        here.only(BUREAU)
+        here.only(Action.RECOVER)
         allowed = totals(in_force(place.policies, Cases(here.database, AuditLog(here.database))))
         found = recovery.recover(
             here.database, place.log, here.person, reason, utc_now(), held=heads, totals=allowed

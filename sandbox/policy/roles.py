@@ -55,6 +55,7 @@ class Action(StrEnum):
     EXPORT = "export"
     PURGE = "purge"
     ROTATE_KEY = "rotate-key"
+    RECOVER = "recover"
     METRICS = "metrics"
     POLICIES = "policies"
     HOLDINGS = "holdings"
@@ -97,6 +98,7 @@ TABLE: Final[Mapping[Action, frozenset[Role]]] = MappingProxyType(
         Action.EXPORT: frozenset({_B, _A}),
         Action.PURGE: frozenset({_B}),
         Action.ROTATE_KEY: frozenset({_B}),
+        Action.RECOVER: frozenset({_B}),
         Action.METRICS: frozenset({_B, _A}),
         Action.POLICIES: _HOUSE | {_O},
         Action.HOLDINGS: frozenset({_O}),
@@ -144,6 +146,7 @@ ACTIONS: Final[Mapping[Action, Words]] = {
     Action.EXPORT: Words("导出审计日志", "export the audit log"),
     Action.PURGE: Words("按期限清除个人部分", "purge what is past its days"),
     Action.ROTATE_KEY: Words("更换签名密钥", "sign with a new key"),
+    Action.RECOVER: Words("从备份恢复后继续", "go on with a store from a backup"),
     Action.METRICS: Words("读取服务指标", "read the service's metrics"),
     Action.POLICIES: Words("查看政策与差异", "read policies and their differences"),
     Action.HOLDINGS: Words("查看自己的数据", "read what became of one's data"),
