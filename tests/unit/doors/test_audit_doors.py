@@ -94,13 +94,15 @@ def test_what_does_not_verify_is_a_code(home: Path, tmp_path: Path) -> None:
 def test_a_query_writes_its_receipt(
     home: Path, verifier: Verifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = run("query", "SELECT 1", "--grant", "G-NONE", "--receipt", str(tmp_path / "receipt"))
+    good("people", "add", "ann", "--role", "analyst", "--organisation", "operator-a")
+    asked = ("query", "SELECT 1", "--as", "ann", "--grant")
+    found = run(*asked, "G-NONE", "--receipt", str(tmp_path / "receipt"))
     assert found.exit_code == 13
     assert verifier.accepts((tmp_path / "receipt").read_text(encoding="utf-8"))
     opened = open_home(home)
     simple = SimpleGateway(Database(opened.store), opened.log)
     monkeypatch.setattr("sandbox.gateway.open_gateway", lambda _: simple)
-    good("query", "SELECT 1", "--grant", "G-1", "--receipt", str(tmp_path / "none"))
+    good(*asked, "G-1", "--receipt", str(tmp_path / "none"))
     assert not (tmp_path / "none").exists()  # this gateway proves nothing
 
 
