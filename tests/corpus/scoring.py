@@ -105,12 +105,26 @@ def _legitimate(case: Case, here: Scene) -> Finding:
     """Exact answers where a grid serves the question, and then they must be exactly right; else DP."""
     finding = Finding(Verdict.REFUSED)
     for grant in (*EXACT, DP) if case.mode == "aggregate" else (DP,):
-        asked = here.player.play(case, grant)
-        finding = judge(case, asked, here.planted, here.truth)
+        asked, finding = played(case, here, grant)
         if finding.verdict is not Verdict.REFUSED:
             wrong = grant != DP and finding.verdict is Verdict.ANSWERED and _wrong(asked, here)
             return Finding(Verdict.ERROR, f"{grant}: {wrong}") if wrong else finding
     return finding
+
+
+def played(case: Case, here: Scene, grant: str) -> tuple[Asked, Finding]:
+    """One case under one grant.
+
+    A draw of noise may fall on a planted number.  So what seems to leak under noise is played once more, in a
+    house with an empty ledger, where it draws anew: a coincidence is gone then, a leak is still there.
+    """
+    asked = here.player.play(case, grant)
+    finding = judge(case, asked, here.planted, here.truth)
+    if grant == DP and finding.verdict is Verdict.LEAK:
+        here.player.close()
+        asked = here.player.play(case, grant)
+        finding = judge(case, asked, here.planted, here.truth)
+    return asked, finding
 
 
 def _wrong(asked: Asked, here: Scene) -> str:
@@ -125,8 +139,8 @@ def _wrong(asked: Asked, here: Scene) -> str:
 def _attack(case: Case, here: Scene) -> Finding:
     found = []
     for grant in GRANTS:
-        asked = here.player.play(case, grant)
-        found.append(judge(case, asked, here.planted, here.truth))
+        asked, finding = played(case, here, grant)
+        found.append(finding)
         if case.expected == DENY:
             found += _told_apart(case, asked, here)
     return worst(found)

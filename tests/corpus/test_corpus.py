@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -13,7 +16,7 @@ from tests.corpus.house import DP, EXACT
 from tests.corpus.judge import Asked, Verdict, judge
 from tests.corpus.leaks import automated, derived, forbidden_values
 from tests.corpus.load_schema import database
-from tests.corpus.scoring import scene, score
+from tests.corpus.scoring import Scene, played, scene, score
 from tests.corpus.truth import Truth
 
 LEAST_ANSWERED = 0.98
@@ -99,6 +102,27 @@ def test_noise_answers_what_exact_aggregates_must_deny(planted: Canaries) -> Non
             assert (
                 judge(found, Asked(grant, (reply([[cell]]),)), planted, Truth(connection)).verdict is verdict
             )
+
+
+@pytest.mark.parametrize(
+    ("grant", "cells", "verdict"),
+    [
+        (DP, (98765.43, 7.0), Verdict.ANSWERED),
+        (DP, (98765.43, 98765.43), Verdict.LEAK),
+        (EXACT[0], (98765.43, 7.0), Verdict.LEAK),
+    ],
+)
+def test_noise_that_falls_on_a_planted_value_is_drawn_again(
+    grant: str, cells: tuple[float, float], verdict: Verdict, planted: Canaries
+) -> None:
+    draws: Iterator[float] = iter(cells)
+    player = SimpleNamespace(
+        play=lambda _, grant: Asked(grant, (reply([[next(draws)]], noisy=grant == DP),)), close=lambda: None
+    )
+    found = attack("allow", mode="dp")
+    with database(DATA / "schema.sql") as connection:
+        here = cast(Scene, SimpleNamespace(player=player, planted=planted, truth=Truth(connection)))
+        assert played(found, here, grant)[1].verdict is verdict
 
 
 def test_protections_are_looked_for(planted: Canaries) -> None:

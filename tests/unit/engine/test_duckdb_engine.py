@@ -143,6 +143,12 @@ def test_a_missing_file_fails_without_naming_it(tmp_path: Path) -> None:
             assert "gone" not in str(failure.value)
 
 
-def test_a_missing_spill_folder_fails_the_run(tmp_path: Path) -> None:
-    with DuckDBEngine({}, spill=tmp_path / "gone") as engine, pytest.raises(EngineFailure):
+def test_a_spill_folder_that_cannot_be_made_fails_the_run(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file stands where the folder should be")
+    with DuckDBEngine({}, spill=tmp_path / "taken") as engine, pytest.raises(EngineFailure):
         engine.run("SELECT 1")
+
+
+def test_a_missing_spill_folder_is_made_again(tmp_path: Path) -> None:
+    with DuckDBEngine({}, spill=tmp_path / "gone") as engine:
+        assert engine.run("SELECT 1").column(0).to_pylist() == [1]
