@@ -51,7 +51,7 @@ demo: $(READY) bubblewrap assets-if-possible
 	$(BIN)/sandbox demo $(if $(ONCE),--once)
 
 test: lint postgresql bubblewrap mariadb compiler chromium assets-if-possible
-	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest -n $(JOBS) --durations=40 --durations-min=4 --cov --cov-report=term-missing:skip-covered
 
 ASSETS := sandbox/console/assets
 BUNDLE := sandbox/console/static/built/console.js
