@@ -32,6 +32,7 @@ from sandbox.sql.aggregates import PAIRED
 from sandbox.sql.build import clamp_values
 from sandbox.sql.expressions import TRUE, Agg, Call, Case, Cast, Col, Expr, Literal, remap
 from sandbox.sql.facts import facts_of
+from sandbox.sql.instead import advice
 from sandbox.sql.relation import Relation, facts
 
 ZERO = Literal(Fraction(0), Kind.DOUBLE)
@@ -135,12 +136,7 @@ class _Sums:
         if agg.name in PAIRED:
             return self._pair(agg)
         if agg.name not in SINGLE:
-            raise refuse(
-                Code.AGGREGATE,
-                agg.name,
-                "use COUNT, SUM, AVG, VAR, STDDEV, MEDIAN or a quantile",
-                "请使用 COUNT、SUM、AVG、VAR、STDDEV、MEDIAN 或分位数",
-            )
+            raise refuse(Code.AGGREGATE, agg.name, *advice(agg.name))
         if agg.name == "sum":
             return self.column(Base(What.SUM, self._value(agg.arg, agg.name), agg.where))
         return self._moment(agg)

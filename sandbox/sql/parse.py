@@ -47,7 +47,7 @@ def parse(text: str) -> exp.Query:
     gate(text)
     tree = _statement(text)
     _depth(tree)
-    check_syntax(tree)
+    check_syntax(tree, text)
     return tree
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from sandbox.errors import Code, Reason, Refusal
+from sandbox.sql.instead import ANOTHER_WAY, advice, spelt
 
 _THIS = frozenset({"this"})
 _TWO = frozenset({"this", "expression"})
@@ -276,22 +277,24 @@ HINTS: dict[str, tuple[str, str]] = {
 }
 
 
-def check_syntax(tree: exp.Expr) -> None:
-    """Refuse, naming each one, every node or argument outside the allow list."""
+def check_syntax(tree: exp.Expr, text: str) -> None:
+    """Refuse, naming each one as the text spells it, every node or argument outside the allow list."""
     found: dict[str, Reason] = {}
     for node in tree.walk():
         for name in _outside(node):
-            code = Code.FUNCTION if isinstance(node, exp.Func) and "." not in name else Code.CONSTRUCT
-            hint = HINTS.get(
-                type(node).__name__,
-                ("write it another way, or see the SQL reference", "请改写或参阅 SQL 参考"),
-            )
-            found.setdefault(name, Reason(code, name, *hint))
+            if isinstance(node, exp.Func) and "." not in name:
+                called = spelt(node, text)
+                found.setdefault(called, Reason(Code.FUNCTION, called, *advice(called)))
+            else:
+                hint = HINTS.get(type(node).__name__, ANOTHER_WAY)
+                found.setdefault(name, Reason(Code.CONSTRUCT, name, *hint))
     if found:
         raise Refusal(*list(found.values())[:10])
 
 
 def _outside(node: exp.Expr) -> list[str]:
+    if isinstance(node, exp.IgnoreNulls) and isinstance(node.this, exp.AnyValue):
+        return []  # the parser's own addition to any_value, which is refused itself
     allowed = ALLOWED.get(type(node))
     label = type(node).__name__.upper()
     if allowed is None:

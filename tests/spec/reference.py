@@ -11,6 +11,7 @@ from sandbox.errors import Code
 from sandbox.sql import growth, parse
 from sandbox.sql.aggregates import PROTECTED as PROTECTED_AGGREGATES
 from sandbox.sql.functions import FUNCTIONS
+from sandbox.sql.instead import INSTEAD, Advice
 from sandbox.sql.resolve.grouping import MOST_SETS
 from tests.spec.house import DATA, TOWNS, VISITS, Case, Row, Rule, cases, names, rules, topics
 
@@ -67,6 +68,7 @@ def page() -> str:
     parts.append(_rules(rules("protected")))
     parts.append(REFUSED)
     parts.append(_rules(rules("refused")))
+    parts.append(_instead())
     parts.append(_limits())
     return "\n".join(parts)
 
@@ -120,6 +122,14 @@ def _protected_aggregates() -> str:
         "all do.\n\n"
         "发布可用以上聚合（`count` 可加 DISTINCT；可用列由政策规定）；已发布表与公开表上可用全部聚合。\n"
     )
+
+
+def _instead() -> str:
+    advised: dict[Advice, list[str]] = {}
+    for name, advice in INSTEAD.items():
+        advised.setdefault(advice, []).append(name)
+    rows = [(", ".join(map(_sql, names)), f"{en}; {zh}") for (en, zh), names in advised.items()]
+    return _grid(["not there 未提供", "instead 替代写法"], rows)
 
 
 def _rules(found: list[Rule]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlglot import exp
 
 from sandbox.errors import Code, Refusal, refuse
 from sandbox.sql.expressions import Col, Expr, Facts
+from sandbox.sql.instead import nearest
 from sandbox.sql.relation import Relation, facts
 from sandbox.sql.resolve.scope import Scope, fold
 
@@ -45,7 +46,7 @@ class Columns:
             return Col(index)
         if alias is not None:
             return alias
-        raise unknown(name, qualifier)
+        raise unknown(name, qualifier, [n.name for n in self.scope.names])
 
 
 def column_name(node: exp.Column) -> tuple[str, str | None]:
@@ -56,6 +57,7 @@ def column_name(node: exp.Column) -> tuple[str, str | None]:
     return str(node.this.this), None if table is None else str(table.this)
 
 
-def unknown(name: str, qualifier: str | None) -> Refusal:
+def unknown(name: str, qualifier: str | None, known: Iterable[str]) -> Refusal:
     """The refusal for a name that is not there, or not open to this grant: the same for both."""
-    return refuse(Code.UNKNOWN_COLUMN, name if qualifier is None else f"{qualifier}.{name}")
+    subject = name if qualifier is None else f"{qualifier}.{name}"
+    return refuse(Code.UNKNOWN_COLUMN, subject, *nearest(name, known))

@@ -13,6 +13,7 @@ from sandbox.errors import Code, Refusal, refuse
 from sandbox.sql.expressions import NULL, TRUE, Case, Cast, Expr, Facts, Literal
 from sandbox.sql.facts import facts_of
 from sandbox.sql.functions import FUNCTIONS
+from sandbox.sql.instead import advice
 from sandbox.sql.resolve import literals
 from sandbox.sql.resolve.columns import Columns
 from sandbox.sql.resolve.operations import Operations
@@ -25,10 +26,6 @@ PARTS = {
     "ISOYEAR": "isoyear", "YEARWEEK": "yearweek", "DECADE": "decade", "CENTURY": "century",
     "YEARS": "year", "MONTHS": "month", "DAYOFYEAR": "dayofyear",
 }  # fmt: skip
-INSTEAD = {
-    "histogram": ("COUNT(*) with GROUP BY floor(x / 10)", "请用 COUNT(*) 与 GROUP BY floor(x / 10)"),
-}
-"""What to write for a function that is not on the list."""
 LOGARITHMS = {2: "log2", 10: "log10"}
 ANONYMOUS = {
     "date_part": "date_part",
@@ -216,9 +213,7 @@ class Reader(Operations):
             return self._part(str(node.expressions[0].this), node.expressions[1])
         if known in FUNCTIONS:
             return self._call(known, *(self.read(a) for a in node.expressions))
-        if name in INSTEAD:
-            raise refuse(Code.AGGREGATE, name, *INSTEAD[name])
-        raise refuse(Code.FUNCTION, name[:40])
+        raise refuse(Code.FUNCTION, name[:40], *advice(name))
 
     def _part(self, part: str, node: exp.Expr) -> Expr:
         name = PARTS.get(part.upper())

@@ -13,6 +13,7 @@ from sandbox.errors import Code, Refusal, refuse
 from sandbox.sql.build import join, project, scan, semi_join, unit_equality, values
 from sandbox.sql.expressions import TRUE, Call, Col, Expr, Literal, conjunction, conjuncts, remap
 from sandbox.sql.growth import Growth
+from sandbox.sql.instead import nearest
 from sandbox.sql.relation import Relation, Values
 from sandbox.sql.resolve.columns import Columns
 from sandbox.sql.resolve.reader import Reader
@@ -164,7 +165,8 @@ def find_table(catalogue: Catalogue, name: str, dataset: str | None, catalog: ob
     if len(found) > 1:
         raise refuse(Code.AMBIGUOUS, name)
     if not found:
-        raise refuse(Code.UNKNOWN_TABLE, name if dataset is None else f"{dataset}.{name}")
+        subject = name if dataset is None else f"{dataset}.{name}"
+        raise refuse(Code.UNKNOWN_TABLE, subject, *nearest(name, (t.name for t in catalogue.tables)))
     return found[0]
 
 

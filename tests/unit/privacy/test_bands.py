@@ -42,5 +42,5 @@ def test_histogram_is_refused_with_what_to_write() -> None:
     with pytest.raises(Refusal) as caught:
         planned("SELECT histogram(fee) FROM claim")
     (reason,) = caught.value.reasons
-    assert reason.code is Code.AGGREGATE
+    assert reason.code is Code.FUNCTION
     assert "GROUP BY floor" in reason.now("en") and "GROUP BY floor" in reason.now("zh")
