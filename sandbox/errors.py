@@ -674,11 +674,11 @@ class Reason:
         return text.replace("{subject}", self.subject)
 
     def now(self, lang: Lang) -> str:
-        """The sentence that says what would be allowed."""
+        """The sentence that says what would be allowed: the code's own, or a hint about this very case."""
         meaning = self.code.value
         text = meaning.now_en if lang == "en" else meaning.now_zh
         hint = self.hint if lang == "en" else (self.hint_zh or self.hint)
-        return text.replace("{hint}", hint)
+        return text.replace("{hint}", hint) if "{hint}" in text else hint or text
 
 
 class SandboxError(Exception):

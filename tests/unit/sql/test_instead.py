@@ -66,6 +66,7 @@ def test_the_name_is_given_back_with_advice_that_is_answered(refused: str, inste
     told = [r for r in reasons(refused) if r.code in (Code.FUNCTION, Code.AGGREGATE)]
     assert told and all(f"{r.subject}" in refused for r in told)
     assert told[0].subject in INSTEAD and (told[0].hint, told[0].hint_zh) == INSTEAD[told[0].subject]
+    assert told[0].now("en") == told[0].hint and told[0].now("zh") == told[0].hint_zh
     assert not reasons(instead)
 
 
