@@ -17,7 +17,7 @@ from typing import Any
 from sandbox.catalogue import Kind
 from sandbox.sql.aggregates import COUNTING
 from sandbox.sql.compile import typed
-from sandbox.sql.expressions import Agg, Col, Expr, Facts, Sort, Win
+from sandbox.sql.expressions import Agg, Call, Col, Expr, Facts, Sort, Win, conjuncts
 from sandbox.sql.facts import evaluate
 from sandbox.sql.relation import (
     Aggregate,
@@ -104,7 +104,8 @@ class Oracle:
     def _join(self, join: Join) -> list[Row]:
         left, right = self.run(join.left), self.run(join.right)
         test = reader(join.on, (*facts(join.left), *facts(join.right)))
-        pairs = [(i, j) for i, a in enumerate(left) for j, b in enumerate(right) if test((*a, *b)) is True]
+        near = _near(join, right)
+        pairs = [(i, j) for i, a in enumerate(left) for j in near(a) if test((*a, *right[j])) is True]
         rows: list[Row] = [(*left[i], *right[j]) for i, j in pairs]
         if join.kind != "inner":
             matched = {i for i, _ in pairs}
@@ -159,6 +160,27 @@ class Oracle:
         return [
             tuple(held(row[i], k) for i, k in zip(indexes, kinds, strict=True)) for row in self.run(relation)
         ]
+
+
+def _near(join: Join, right: Sequence[Row]) -> Callable[[Row], Sequence[int]]:
+    """The right rows that may meet the condition at all, which are then tried one by one.
+
+    Where the condition says that two bare columns are equal, only rows that are equal in them: every pair of
+    rows of two released tables would take minutes.
+    """
+    known, width = (*facts(join.left), *facts(join.right)), len(join.left.fields)
+    equal = []
+    for part in conjuncts(join.on):
+        match part:
+            case Call("eq", (Col(a), Col(b))) if known[a].kind is known[b].kind:
+                a, b = min(a, b), max(a, b)
+                equal += [(a, b - width)] if a < width <= b else []
+    if not equal:
+        return lambda _: range(len(right))
+    found: dict[Any, list[int]] = {}
+    for j, row in enumerate(right):
+        found.setdefault(key(tuple(row[b] for _, b in equal)), []).append(j)
+    return lambda row: found.get(key(tuple(row[a] for a, _ in equal)), [])
 
 
 def reader(expr: Expr, inputs: Sequence[Facts]) -> Reader:
