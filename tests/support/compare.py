@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from sandbox.sql import expressions
+from sandbox.sql.expressions import Call
 from sandbox.sql.relation import Aggregate, Order, Project, Relation, Window, walk
 
 Row = tuple[Any, ...]
@@ -41,6 +43,21 @@ def hangs_on_ties(relation: Relation) -> bool:
         or (isinstance(node, Aggregate) and any(a.by is not None for a in node.aggs))
         for node in walk(relation)
     )
+
+
+def clamps(relation: Relation) -> int:
+    """How many values are held to their declared clips as they are aggregated."""
+    aggs = [a for node in walk(relation) if isinstance(node, Aggregate) for a in node.aggs]
+    parts = [part for a in aggs if a.arg is not None for part in expressions.walk(a.arg)]
+    return sum(isinstance(part, Call) and part.name == "clamp" for part in parts)
+
+
+def comparable(asked: Relation, rewritten: Relation) -> Relation | None:
+    """The question as asked, where its rows must be those of its rewritten form; else ``None``.
+
+    A clip holds for a value on its way into an aggregate, through subqueries too: rewriting is what finds the way.
+    """
+    return None if hangs_on_ties(asked) or clamps(rewritten) > clamps(asked) else asked
 
 
 def difference(relation: Relation, answer: Sequence[Row], wanted: Sequence[Row]) -> str | None:
