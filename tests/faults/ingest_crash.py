@@ -67,8 +67,8 @@ tables:
     grid: {cells: [kind], units: 5, dominance: 30, round: 1}
     columns:
       who:  {type: string, level: 4, use: [join]}
-      kind: {type: integer, level: 1, use: [group], domain: [0, 1]}
-      fee:  {type: integer, level: 3, use: [measure], range: [0, 999], clip: [0, 999], scale: 1}
+      kind: {type: integer, level: 1, use: [group, filter], domain: [0, 1]}
+      fee:  {type: integer, level: 3, use: [measure, filter], range: [0, 999], clip: [0, 999], scale: 1}
 """
 _SOURCE = """
 kind: source
@@ -182,7 +182,9 @@ class Campaign:
         self.look(now)
         folder = self.home.snapshots / "clinic"
         known = set(self.truth)
-        beside = {p.name for p in folder.glob("*")} - known - {"CURRENT", ".lock", "units", "quarantine"}
+        beside = (
+            {p.name for p in folder.glob("*")} - known - {"CURRENT", ".lock", "units", "quarantine", "base"}
+        )
         kept = {p.name for p in (folder / "quarantine").glob("*")}
         if beside or kept != known:
             self.found.partial.append(f"left behind: {sorted(beside | (kept ^ known))}")

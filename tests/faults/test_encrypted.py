@@ -86,8 +86,8 @@ def plain(campaign: Campaign) -> set[str]:
     return {str(f) for f in files if f.name not in OPEN and f.stat().st_size and not encrypted(f)}
 
 
-def ask(campaign: Campaign, grant: str) -> str:
-    words = ["query", SQL, "--grant", grant, "--as", "li", "--json", "--home", str(campaign.home.path)]
+def ask(campaign: Campaign, grant: str, sql: str = SQL) -> str:
+    words = ["query", sql, "--grant", grant, "--as", "li", "--json", "--home", str(campaign.home.path)]
     return CliRunner().invoke(app, words).output
 
 
@@ -127,6 +127,13 @@ def test_the_right_key_answers_and_a_wrong_or_missing_one_is_refused(campaign: C
         assert current(campaign.home.snapshots, "clinic").id == before
     key_file(master, KEY)
     keep(campaign, "file:master")
+
+
+@pytest.mark.parametrize("condition", ["kind = 1", "kind IN (1)", "fee < 900", "fee BETWEEN 10 AND 20"])
+def test_conditions_on_encrypted_tables(campaign: Campaign, condition: str) -> None:
+    """The engine takes an encrypted file for forged where conditions reach its scan."""
+    said = ask(campaign, "G-DP", f"SELECT COUNT(*) AS n FROM visit WHERE {condition}")
+    assert len(json.loads(said)["rows"]) == 1
 
 
 def test_a_worker_is_given_the_keys_of_its_files_and_cannot_spill(campaign: Campaign) -> None:
