@@ -28,14 +28,14 @@ from sandbox.doors.cli_base import (
     utc_now,
 )
 from sandbox.doors.cli_people import people, show_token
-from sandbox.doors.ingesting import progress_bar, show_ingested
+from sandbox.doors.ingesting import progress_bar, show_ingested, show_loads
 from sandbox.doors.sourcing import feeds, origins
 from sandbox.doors.terminal import Terminal
 from sandbox.errors import Code, Refusal, refuse
 from sandbox.home import STORE, create_home, default_path
 from sandbox.model import Person, Words
 from sandbox.policy.documents import Dataset
-from sandbox.policy.roles import Action
+from sandbox.policy.roles import Action, may
 from sandbox.snapshot import Feed, Manifest, ingest, read_key
 from sandbox.snapshot.due import due
 from sandbox.snapshot.publish import home_of
@@ -112,6 +112,9 @@ def ingest_dataset(
     scheduled: Annotated[
         bool, typer.Option("--schedule", help="Only if due by the document; a failure is an alert. 按期导入")
     ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read all rows, of incremental tables too. 全量读取")
+    ] = False,
     name: AsOption = BUREAU,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -139,7 +142,7 @@ def ingest_dataset(
 
             def announce(made: Manifest) -> None:
                 bad = sum(t.quarantined for t in made.tables)
-                found.note(Event.INGEST, dataset=dataset, snapshot=made.id, quarantined=bad)
+                found.note(Event.INGEST, dataset=dataset, snapshot=made.id, quarantined=bad, **loads(made))
 
             now = utc_now()
             key = read_key(here.settings.encryption.key, here.path)
@@ -152,8 +155,19 @@ def ingest_dataset(
                 announce=announce,
                 key=key,
                 origins=origins(rule, documents, {**found_here, **given}, frozenset(given)),
+                full=full,
             )
     show_ingested(terminal, done)
+    if not as_json and may(found.person, Action.PROFILE):
+        show_loads(terminal, done)
+
+
+def loads(made: Manifest) -> dict[str, str]:
+    """How incremental tables were read, and which of them restate rows of before: no counts."""
+    grown = {t.name: t.load for t in made.tables if t.load is not None}
+    told = {"loads": " ".join(f"{name}:{load.mode}" for name, load in grown.items())}
+    told["restated"] = " ".join(name for name, load in grown.items() if load.restated)
+    return {name: words for name, words in told.items() if words}
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from sandbox.doors import wire
 from sandbox.doors.cli_base import (
     BUREAU,
     AsOption,
@@ -22,7 +22,7 @@ from sandbox.doors.terminal import Terminal
 from sandbox.errors import Code, refuse
 from sandbox.home import Home
 from sandbox.model import Words
-from sandbox.policy.roles import Action
+from sandbox.policy.roles import Action, may
 from sandbox.snapshot.manifest import Manifest, Origin
 from sandbox.snapshot.publish import home_of
 from sandbox.store.database import Database
@@ -54,7 +54,10 @@ def lineage(
         made = [_made(here, found.database, *pair) for pair in pairs]
     if as_json:
         answer = None if read is None else {"request": read.request, "grant": read.grant}
-        told = [{"entry": seq, "sha256": m.sha256, **asdict(m)} for m, seq in made]
+        told = [
+            {"entry": seq, "sha256": m.sha256, **wire.manifest(m, counts=may(found.person, Action.PROFILE))}
+            for m, seq in made
+        ]
         terminal.json({"answer": answer, "snapshots": told})
         return
     if read is not None:
@@ -79,11 +82,14 @@ def _show(terminal: Terminal, manifest: Manifest, seq: int | None) -> None:
     en = f"snapshot {who} · document {manifest.document} · code {manifest.code} · log entry {seq}"
     terminal.lines([Words(zh, en)], "bold")
     heads = [Words("表", "table"), Words("读入", "in"), Words("发布", "published"), Words("来源", "from")]
-    rows = ([t.name, f"{t.rows_in:,}", f"{t.published:,}", _words(t.origin)] for t in manifest.tables)
+    rows = (
+        [t.name, f"{t.rows_in:,}", f"{t.published:,}", _words(t.origin, t.load.mode if t.load else "")]
+        for t in manifest.tables
+    )
     terminal.table([terminal.say(w) for w in heads], rows, frozenset({1, 2}))
 
 
-def _words(origin: Origin | None) -> str:
+def _words(origin: Origin | None, how: str) -> str:
     if origin is None:
         return "–"
-    return " ".join(w for w in (origin.connector, origin.source, origin.table, *origin.where) if w)
+    return " ".join(w for w in (origin.connector, origin.source, origin.table, *origin.where, how) if w)

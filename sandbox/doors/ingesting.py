@@ -71,6 +71,19 @@ def show_ingested(terminal: Terminal, done: Ingested) -> None:
             terminal.lines([Words(zh, en)])
 
 
+def show_loads(terminal: Terminal, done: Ingested) -> None:
+    """What incremental loads read and changed, for the owner."""
+    for name, load in ((t.name, t.load) for t in done.manifest.tables if t.load is not None):
+        told = (load.read, load.carried, load.added, load.changed, load.removed)
+        zh = "{} 增量（{}）：读入 {:,}，沿用 {:,}；新增 {:,}，更正 {:,}，删除 {:,}".format(
+            name, load.mode, *told
+        )
+        en = "{} load ({}): {:,} read, {:,} kept; {:,} added, {:,} changed, {:,} removed".format(
+            name, load.mode, *told
+        )
+        terminal.lines([Words(zh, en)], "")
+
+
 def _reasons(reasons: tuple[ReasonCount, ...]) -> str:
     return ", ".join(f"{r.reason} {r.column}".rstrip() + f": {r.rows:,}" for r in reasons)
 

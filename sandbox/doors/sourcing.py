@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sandbox.errors import Code, refuse
 from sandbox.home import Home
-from sandbox.policy.documents import Dataset, Documents, RowTest, SourceRule, SourceTable
+from sandbox.policy.documents import Dataset, Documents, Load, RowTest, SourceRule, SourceTable
 from sandbox.snapshot.manifest import Origin
 
 if TYPE_CHECKING:
@@ -99,7 +99,12 @@ def origins(
 def _hash(source: SourceRule) -> str:
     """Changes whenever a source document does; its secrets are references."""
     tables = {
-        name: [place.name, sorted(place.columns.items()), [str(test) for test in place.where]]
+        name: [
+            place.name,
+            sorted(place.columns.items()),
+            [str(test) for test in place.where],
+            str(place.load),
+        ]
         for name, place in source.tables.items()
     }
     told = [source.id, source.connector, dict(source.options), tables]
@@ -120,11 +125,20 @@ class SourceFeed:
         renamed = {source: own for own, source in self.place.columns.items()}
         return tuple(renamed.get(name, name) for name in there)
 
-    def open(self, columns: Sequence[str]) -> pa.RecordBatchReader:
-        """The rows that meet the document's conditions."""
-        wanted = [self.place.columns.get(name, name) for name in columns]
+    @property
+    def load(self) -> Load | None:
+        """How the document says that it is read again."""
+        return self.place.load
+
+    def open(self, columns: Sequence[str], since: RowTest | None = None) -> pa.RecordBatchReader:
+        """The rows that meet the document's conditions, and ``since``, whose column is named as here."""
+        own = self.place.columns
+        wanted = [own.get(name, name) for name in columns]
         where = [_condition(test) for test in self.place.where]
-        return self.connector.open(self.place.name, wanted, where)
+        later = None
+        if since is not None:
+            later = _condition(replace(since, column=own.get(since.column, since.column)))
+        return self.connector.open(self.place.name, wanted, where, later)
 
 
 def table_of(connector: Connector, name: str) -> Table:

@@ -27,6 +27,7 @@ from sandbox.model import (
 from sandbox.monitor.rule import Rule
 from sandbox.policy.documents import DpGuard, Grant
 from sandbox.policy.parts import decimal
+from sandbox.snapshot.manifest import Manifest
 from sandbox.store.freezes import Drill, Freeze
 from sandbox.store.log.receipt import document
 from sandbox.store.log.recovery import Recovered
@@ -318,3 +319,12 @@ def bound(value: Fraction | None, column: Column) -> str | None:
 def scalar(value: Scalar) -> object:
     """A value of a domain as JSON."""
     return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def manifest(made: Manifest, *, counts: bool) -> Json:
+    """A snapshot's manifest; what an incremental load changed, as ``counts``, is for the owner."""
+    told = asdict(made)
+    for table in told["tables"]:
+        if table["load"] is not None and not counts:
+            table["load"] = {name: table["load"][name] for name in ("mode", "since", "key")}
+    return told

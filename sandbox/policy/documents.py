@@ -209,12 +209,27 @@ class RowTest:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """How a table is read again: only rows whose ``since`` is new, on top of what is kept.
+
+    With a ``key`` a row that is read replaces the one of the same key (upsert); without, rows are only added
+    (append).  ``overlap``: days (or steps, if ``since`` counts) before the newest that are read once more.
+    """
+
+    since: str
+    key: tuple[str, ...] = ()
+    overlap: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SourceTable:
-    """A table as a source names it, its columns that the dataset names otherwise, and which rows are read."""
+    """A table as a source names it, its columns that the dataset names otherwise, which rows are read, and
+    how they are read again (``None``: all of them, every time)."""
 
     name: str
     columns: Mapping[str, str] = field(default_factory=dict)
     where: tuple[RowTest, ...] = ()
+    load: Load | None = None
 
 
 @dataclass(frozen=True, slots=True)

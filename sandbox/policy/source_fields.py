@@ -12,7 +12,7 @@ from sandbox.policy.dataset_fields import A_NAME, TITLE
 from sandbox.policy.fields import Entry, Field, MapOf, Record, Values
 from sandbox.policy.grant_fields import AN_ID, TABLE_NAME
 from sandbox.policy.mistakes import At
-from sandbox.policy.parts import NAME, Const, ListOf, OneOrMany, Part, Schema, Text
+from sandbox.policy.parts import NAME, Const, ListOf, OneOrMany, Part, Schema, Text, Whole
 from sandbox.policy.tree import Leaf, Node
 
 REFERENCE: Final = r"(env:[A-Za-z_][A-Za-z0-9_]*|file:\S.*)"
@@ -55,7 +55,31 @@ WHERE: Final = Field(
     ),
     Words("只读取满足全部条件的行", "only rows that meet every condition are read"),
 )
-TABLE_RECORD: Final = Record((TABLE, COLUMNS, WHERE))
+_COLUMN: Final = Text(NAME, A_NAME)
+SINCE: Final = Field(
+    "since",
+    _COLUMN,
+    Words("只增不减的列（日期、时间或数）", "a column that only grows: a day, a moment or a number"),
+    required=True,
+)
+KEY: Final = Field(
+    "key",
+    ListOf(_COLUMN, least=1, most=20),
+    Words(
+        "主键列：新读的行替换同键的旧行；不写则只追加",
+        "a row replaces that of its key; without, rows are added",
+    ),
+)
+OVERLAP: Final = Field(
+    "overlap",
+    Whole(0, 10**9),
+    Words("再读最新值之前的天数（或步数）", "days (steps) before the newest that are read again"),
+)
+LOAD_RECORD: Final = Record((SINCE, KEY, OVERLAP))
+LOAD: Final = Field(
+    "load", LOAD_RECORD, Words("增量导入", "read only what is new, on top of what was read before")
+)
+TABLE_RECORD: Final = Record((TABLE, COLUMNS, WHERE, LOAD))
 
 KIND: Final = Field("kind", Const("source"), Words("文件种类", "kind of document"), required=True)
 ID: Final = Field("id", AN_ID, Words("数据源标识", "the source's id"), required=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from sandbox.policy import source_fields as f
-from sandbox.policy.documents import RowTest, SourceRule, SourceTable
+from sandbox.policy.documents import Load, RowTest, SourceRule, SourceTable
 from sandbox.policy.fields import Entry, Values
 from sandbox.policy.mistakes import At
 from sandbox.policy.tree import Fields
@@ -47,7 +47,14 @@ def _table(found: str | Values | None) -> SourceTable:
         found.get(f.TABLE) or "",
         {name: entry.value or "" for name, entry in columns.items()},
         tuple(_test(text) for text in found.get(f.WHERE) or ()),
+        _load(found.get(f.LOAD)),
     )
+
+
+def _load(found: Values | None) -> Load | None:
+    if found is None:
+        return None
+    return Load(found.get(f.SINCE) or "", found.get(f.KEY) or (), found.get(f.OVERLAP) or 0)
 
 
 def _test(text: str) -> RowTest:

@@ -19,6 +19,7 @@ from sandbox.policy.documents import ColumnRule, TableRule
 from sandbox.privacy.cube_sql import identifier
 from sandbox.snapshot import parquet
 from sandbox.snapshot.feed import Fed
+from sandbox.snapshot.increment import Grown
 from sandbox.snapshot.manifest import ReasonCount
 from sandbox.snapshot.source import Source, rejected
 from sandbox.snapshot.storage import cast, literal, outside, text
@@ -31,7 +32,7 @@ class TableWork:
 
     number: int
     rule: TableRule
-    source: Source | Fed
+    source: Source | Fed | Grown
     columns: tuple[ColumnRule, ...]
     reasons: list[tuple[str, str]] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
@@ -74,7 +75,7 @@ def read(connection: duckdb.DuckDBPyConnection, work: TableWork) -> None:
         for code, condition in _tests(c, f"_r{i}")
     ]
     why = f"list_filter([{', '.join(tests)}], lambda reason: reason IS NOT NULL)" if tests else "[]"
-    if isinstance(work.source, Fed):
+    if not isinstance(work.source, Source):
         why = f"CASE WHEN _malformed IS NULL THEN {why} ELSE [{work.reason('malformed', '')}] END"
     raw = ", ".join(f"CAST(_r{i} AS VARCHAR)" for i in range(len(work.columns)))
     names = "".join(f", {identifier(c.name)}" for c in work.columns)
@@ -168,7 +169,7 @@ def keep_quarantine(
 
 def _broken(work: TableWork) -> str:
     """The text of rows without columns, where a source hands them over as rows."""
-    return ", _malformed" if isinstance(work.source, Fed) else ""
+    return ", _malformed" if not isinstance(work.source, Source) else ""
 
 
 def counts(

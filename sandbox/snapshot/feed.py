@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from sandbox.errors import Refusal
+from sandbox.policy.documents import Load, RowTest
 
 MALFORMED: Final = "_malformed"
 """A column of text that a feed may add: what the source holds in place of a row that has no columns."""
@@ -23,8 +24,15 @@ class Feed(Protocol):
     def columns(self) -> tuple[str, ...]:
         """The columns that there are."""
 
-    def open(self, columns: Sequence[str]) -> pa.RecordBatchReader:
-        """The rows with these columns, and perhaps ``MALFORMED``.  Refuses, then or at any batch."""
+    @property
+    def load(self) -> Load | None:
+        """How it is read again on top of what was read before; ``None``: as a whole, every time."""
+
+    def open(self, columns: Sequence[str], since: RowTest | None = None) -> pa.RecordBatchReader:
+        """The rows with these columns, and perhaps ``MALFORMED``.  Refuses, then or at any batch.
+
+        With ``since`` those that meet it are enough; more may come.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,7 @@ class Fed:
     table: str
     feed: Feed
     columns: tuple[str, ...]
+    since: RowTest | None = None
 
     @contextmanager
     def attached(self, connection: duckdb.DuckDBPyConnection, wanted: Sequence[str]) -> Iterator[str]:
@@ -42,7 +51,7 @@ class Fed:
         A refusal of the feed's, in the midst of its rows, is raised as it is.
         """
         faults: list[Refusal] = []
-        reader = self.feed.open(wanted)
+        reader = self.feed.open(wanted, self.since)
         shown = "".join(f", c{i} AS _r{i}" for i in range(len(wanted)))
         at = reader.schema.get_field_index(MALFORMED)
         broken = f"c{at}" if at >= 0 else "NULL"

@@ -21,12 +21,13 @@ from sandbox.policy.verified import verified
 from sandbox.snapshot import checks, grid, units, write
 from sandbox.snapshot.checks import TableWork
 from sandbox.snapshot.feed import Fed, Feed
+from sandbox.snapshot.increment import Bases, Grown
 from sandbox.snapshot.manifest import Manifest, Origin, StoredFile, TableFacts
 from sandbox.snapshot.progress import Progress, silent
 from sandbox.snapshot.publish import NAME, Home, home_of, locked, publish, staging, sweep
 from sandbox.snapshot.published import digest
 from sandbox.snapshot.sealing import MasterKey, Sealing, fresh, opened
-from sandbox.snapshot.source import open_source
+from sandbox.snapshot.source import Source, open_source
 from sandbox.snapshot.work import storing, workspace
 from sandbox.snapshot.write import Numbering
 
@@ -72,13 +73,15 @@ def ingest(
     announce: Callable[[Manifest], None] | None = None,
     key: MasterKey | None = None,
     origins: Mapping[str, Origin] | None = None,
+    full: bool = False,
 ) -> Ingested:
     """Publish a snapshot of ``dataset`` from ``sources`` (table -> CSV or Parquet file, folder, or feed).
 
     ``now`` is aware; it stands in the snapshot's id as UTC.  ``announce`` is told of the manifest when all
     is built and nothing is in force yet, so that who keeps a log has an entry of every snapshot that ever
     comes into force; if it raises, none does.  ``origins`` says of each table, for
-    the manifest, where it is read.  With a ``key`` all is encrypted before it is written.
+    the manifest, where it is read.  With a ``key`` all is encrypted before it is written.  A feed that says
+    how it is read again is, on top of what was read before; ``full`` reads all of it.
     Refuses with ``Code.SOURCE`` for sources that cannot be read or lack columns,
     ``Code.DOCUMENT`` for documents that cannot be carried out,
     ``Code.SNAPSHOT_DAMAGED`` if the snapshot in force is not whole, ``Code.SNAPSHOT_SEALED`` if what is there
@@ -89,13 +92,14 @@ def ingest(
     home = home_of(root, dataset.id)
     with storing(), locked(home):
         last, before = sweep(home), home.in_force()
-        opened(dataset.id, before.seal if before else None, key)
+        earlier = opened(dataset.id, before.seal if before else None, key)
         with staging(home) as stage:
-            for name in ("snapshot", "units", "quarantine", "work"):
+            for name in ("snapshot", "units", "quarantine", "base", "work"):
                 (stage / name).mkdir(mode=0o700)
             sealing = fresh(dataset.id, key)
+            bases = Bases(home.base, before, earlier, origins or {}, now, full)
             with workspace(stage / "work", hidden=key is not None) as connection:
-                run = _Run(dataset, home, stage, connection, progress or silent, sealing)
+                run = _Run(dataset, home, stage, connection, progress or silent, sealing, bases)
                 tables = run.tables(sources)
                 tables = tuple(replace(t, origin=(origins or {}).get(t.name)) for t in tables)
             manifest = Manifest(
@@ -143,6 +147,7 @@ class _Run:
         connection: duckdb.DuckDBPyConnection,
         progress: Progress,
         sealing: Sealing,
+        bases: Bases,
     ) -> None:
         self.dataset = dataset
         self.home = home
@@ -150,6 +155,7 @@ class _Run:
         self.connection = connection
         self.progress = progress
         self.sealing = sealing
+        self.bases = bases
 
     def tables(self, sources: Mapping[str, Path | Feed]) -> tuple[TableFacts, ...]:
         """Everything up to the files: the facts of each table, in the document's order."""
@@ -179,10 +185,15 @@ class _Run:
         wanted = units.needed(self.dataset, rule.name)
         columns = tuple(c for c in rule.columns if c.name in wanted or grantable(c, self.dataset))
         given = sources[rule.name]
-        source = (
-            open_source(rule.name, given) if isinstance(given, Path) else Fed(rule.name, given, given.columns)
-        )
-        return TableWork(number, rule, source, columns)
+        return TableWork(number, rule, self._source(rule.name, given), columns)
+
+    def _source(self, table: str, given: Path | Feed) -> Source | Fed | Grown:
+        if isinstance(given, Path):
+            return open_source(table, given)
+        if given.load is None:
+            return Fed(table, given, given.columns)
+        target = self.stage / "base" / f"{table}.parquet"
+        return self.bases.grown(table, given, given.load, target, self.sealing.base(table))
 
     def _finish(self, work: TableWork, numbering: Numbering, total: int) -> TableFacts:
         rule, connection = work.rule, self.connection
@@ -213,6 +224,7 @@ class _Run:
             unique=unique,
             cube=grid.build(connection, self.dataset, rule, files, cube_file, sealing),
             files=tuple(f"{rule.name}/{f.name}" for f in files),
+            load=work.source.facts if isinstance(work.source, Grown) else None,
         )
 
     def files(self) -> tuple[StoredFile, ...]:

@@ -80,6 +80,27 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """How a table that is loaded incrementally was read: ``full``, ``append`` or ``upsert``, by which column
+    and key.  Rows ``read`` now and ``carried`` over from before; against the load before, rows ``added``,
+    ``changed`` (of the same key) and ``removed``."""
+
+    mode: str
+    since: str
+    key: tuple[str, ...]
+    read: int
+    carried: int
+    added: int
+    changed: int
+    removed: int
+
+    @property
+    def restated(self) -> bool:
+        """Whether rows that were there before are others now, or gone."""
+        return self.changed + self.removed > 0
+
+
+@dataclass(frozen=True, slots=True)
 class TableFacts:
     """One table of the snapshot.  ``rows_in == published + quarantined``.
 
@@ -99,6 +120,7 @@ class TableFacts:
     cube: CubeFacts | None
     files: tuple[str, ...]
     origin: Origin | None = None
+    load: Loaded | None = None
 
     def domain(self, name: str) -> tuple[Scalar, ...]:
         """The distinct values of a public column, as Python values."""
@@ -181,6 +203,8 @@ def _table(plain: dict[str, Any]) -> TableFacts:
     plain["domains"] = {name: tuple(values) for name, values in plain["domains"].items()}
     if plain["origin"] is not None:
         plain["origin"] = Origin(**_tuples(plain["origin"]))
+    if plain["load"] is not None:
+        plain["load"] = Loaded(**_tuples(plain["load"]))
     if plain["cube"] is not None:
         plain["cube"] = CubeFacts(**_tuples(plain["cube"]))
     return TableFacts(**{f.name: _tuple(plain[f.name]) for f in fields(TableFacts)})

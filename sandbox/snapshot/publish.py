@@ -4,8 +4,8 @@ Order, so that a crash at any instant leaves a whole snapshot in force:
 1. everything is built in ``.staging-…`` and flushed to disk;
 2. each unit map replaces its older self.  The new one holds all of the old with the same numbers, so
    the snapshot in force still fits, and numbers once given are never given to another unit;
-3. the quarantine folder, then the snapshot directory, are renamed into place;
-4. ``CURRENT`` is replaced.  Only now is the new snapshot in force.
+3. the quarantine folder, the base of incremental loads, then the snapshot directory, are renamed into place;
+4. ``CURRENT`` is replaced.  Only now is the new snapshot in force; earlier bases are removed.
 What a dead ingestion leaves (stagings, directories never in force) is removed by the next one.
 """
 
@@ -44,6 +44,10 @@ class Home:
     @property
     def quarantine(self) -> Path:
         return self.path / "quarantine"
+
+    @property
+    def base(self) -> Path:
+        return self.path / "base"
 
     def in_force(self) -> Manifest | None:
         """The manifest in force, or ``None`` before the first.  ``Code.SNAPSHOT_DAMAGED`` if unreadable."""
@@ -109,7 +113,15 @@ def sweep(home: Home) -> int:
     for path in home.quarantine.glob("*"):
         if path.name not in kept:
             shutil.rmtree(path)
+    forget_bases(home, manifest.id if manifest else "")
     return last
+
+
+def forget_bases(home: Home, kept: str) -> None:
+    """Remove the bases of incremental loads, but for that of the snapshot in force."""
+    for path in home.base.glob("*"):
+        if path.name != kept:
+            shutil.rmtree(path)
 
 
 @contextmanager
@@ -124,19 +136,26 @@ def staging(home: Home) -> Iterator[Path]:
 
 
 def publish(home: Home, stage: Path, name: str) -> None:
-    """Put ``stage/snapshot``, ``stage/units`` and ``stage/quarantine`` in force under ``name``."""
-    for folder, mode in (("snapshot", 0o640), ("units", 0o600), ("quarantine", 0o600)):
+    """Put the stage's ``snapshot``, ``units``, ``quarantine`` and ``base`` in force under ``name``."""
+    for folder, mode in (("snapshot", 0o640), ("units", 0o600), ("quarantine", 0o600), ("base", 0o600)):
         _settle(stage / folder, mode)
     home.units.mkdir(mode=0o700, exist_ok=True)
     for file in sorted((stage / "units").iterdir()):
         file.replace(home.units / file.name)
     flush(home.units)
-    home.quarantine.mkdir(mode=0o700, exist_ok=True)
-    (stage / "quarantine").rename(home.quarantine / name)
-    flush(home.quarantine)
+    _put(stage / "quarantine", home.quarantine, name)
+    if any((stage / "base").iterdir()):
+        _put(stage / "base", home.base, name)
     (stage / "snapshot").rename(home.path / name)
     flush(home.path)
     write_file(home.current, f"{name}\n".encode(), 0o640)
+    forget_bases(home, name)
+
+
+def _put(folder: Path, place: Path, name: str) -> None:
+    place.mkdir(mode=0o700, exist_ok=True)
+    folder.rename(place / name)
+    flush(place)
 
 
 def write_file(path: Path, data: bytes, mode: int) -> None:

@@ -63,6 +63,10 @@ class Sealing:
         """The key of what a table has in quarantine."""
         return self._key(f"quarantine/{name}")
 
+    def base(self, name: str) -> bytes | None:
+        """The key of the rows on which a table's next load goes on."""
+        return self._key(f"base/{name}")
+
     def units(self, kind: str) -> bytes | None:
         """The key of the map of one kind of unit, which all snapshots of the dataset share."""
         return None if self.master is None else self.master.derive(self.dataset, "", f"units/{kind}")

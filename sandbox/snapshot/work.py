@@ -34,14 +34,13 @@ def workspace(folder: Path, *, hidden: bool = False) -> Iterator[duckdb.DuckDBPy
         "autoload_known_extensions": False,
         "preserve_insertion_order": True,
     }
-    connection = duckdb.connect(":memory:" if hidden else str(folder / "work.duckdb"), config=config)
+    place = ":memory:" if hidden else str(folder / "work.duckdb")
     try:
-        connection.execute("SET TimeZone = 'UTC'")
-        yield connection
+        with duckdb.connect(place, config=config) as connection:  # where the disk fails, this does too
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
     except (duckdb.Error, pa.ArrowException) as error:
         raise _unreadable(error) from None
-    finally:
-        connection.close()
 
 
 @contextmanager

@@ -21,8 +21,9 @@ from sandbox_connectors.interface import Condition, Op
 from sandbox.catalogue import Kind, Use
 from sandbox.doors.sourcing import SourceFeed
 from sandbox.errors import Code, Refusal
-from sandbox.policy.documents import ColumnRule, Dataset, Share, SourceTable, TableRule, Title, UnitRule
+from sandbox.policy.documents import ColumnRule, Dataset, Load, Share, SourceTable, TableRule, Title, UnitRule
 from sandbox.snapshot import current, ingest
+from sandbox.snapshot.manifest import Loaded, TableFacts
 from tests.connectors import sources
 from tests.connectors.sources import Case
 
@@ -96,6 +97,22 @@ def ingested(case: Case, folder: Path, report: Report) -> None:
     report.held(
         f"{case.name}: filter", some.num_rows == sum(float(fee) >= 500 for _, _, fee, _, _ in sources.ROWS)
     )
+    again(case, folder, report)
+
+
+def again(case: Case, folder: Path, report: Report) -> None:
+    """A load on top of a load: the source is asked for its last day alone, and the rows are the same."""
+    place = SourceTable(case.table, {"city": "城市"}, load=Load("day"))
+    root = folder / "loads" / str(report.sources)
+    tables: list[TableFacts] = []
+    for when in (NOW, NOW + dt.timedelta(days=1)):
+        with case.connector(folder) as connector:
+            feed = SourceFeed(connector, place)
+            tables += ingest(DATASET, {"visit": feed}, root, now=when).manifest.tables
+    last = max(day for *_, day, _ in sources.ROWS)
+    read = sum(day == last for *_, day, _ in sources.ROWS)
+    expected = Loaded("append", "day", (), read, len(sources.ROWS) - read, 0, 0, 0)
+    report.held(f"{case.name}: load", tables[-1].load == expected and published(root) == truth())
 
 
 def truth() -> list[tuple[str, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
@@ -14,7 +14,7 @@ from sandbox_connectors import postgresql as postgresql_source
 
 from sandbox.doors.sourcing import SourceFeed
 from sandbox.errors import Code, Refusal
-from sandbox.policy.documents import SourceTable
+from sandbox.policy.documents import RowTest, SourceTable
 from sandbox.snapshot import current, ingest
 from tests.connectors import check, sources
 from tests.connectors.sources import Case, Servers
@@ -76,7 +76,7 @@ def test_an_ingestion_whose_server_goes_away_leaves_the_last_snapshot(
     class Cut(SourceFeed):
         """The real feed; the server ends the session when the first batch was read."""
 
-        def open(self, columns: object) -> pa.RecordBatchReader:
+        def open(self, columns: Sequence[str], since: RowTest | None = None) -> pa.RecordBatchReader:
             wide = self.connector.open("wide", ["a", "b", "b", "b", "b"])
             first = wide.read_next_batch()
             servers[0].run(

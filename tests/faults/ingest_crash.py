@@ -1,7 +1,7 @@
 """Killed ingestions: ``python tests/faults/ingest_crash.py [ROUNDS]``, which ``make ingest-crash`` runs.
 
-A real ``sandbox ingest`` reads a Parquet file and, through a source document, a CSV file, both new every round,
-with rows that belong in quarantine.  It is killed (SIGKILL) at every named step of its work, then at random
+A real ``sandbox ingest`` reads a Parquet file that is new every round and, through a source document, what is
+new in a CSV file that grows, both with rows that belong in quarantine.  It is killed (SIGKILL) at every named step of its work, then at random
 instants; every fourth time the disk fails under it instead, at a random call: full, broken or read-only.  After
 each the snapshot in force must be whole and be the source's of before or of now; half of the times it is then
 repeated to its end, else the next round falls upon what is left.  The last line is one JSON object; anything but
@@ -40,7 +40,8 @@ from tests.faults.nursery import INGESTING, Nursery
 
 ROUNDS: Final = 200
 PERSONS: Final = 300
-ROWS: Final = 5_000
+ROWS: Final = 1_000
+"""Rows that come between two ingestions, of which the next reads no others."""
 PATIENCE_S: Final = 60.0
 LOOKED_AT: Final = 3
 """Newest snapshots whose every file is hashed again after a kill."""
@@ -75,7 +76,7 @@ kind: source
 id: drop
 connector: csv
 options: {path: drop}
-tables: {clinic.visit: visit}
+tables: {clinic.visit: {table: visit, load: {since: round}}}
 """
 
 Rows = Counter[tuple[str, int, int]]
@@ -110,6 +111,8 @@ class Campaign:
         self._units: dict[str, int] = {}
         self.truth: dict[str, Rows] = {}
         self._last = ""
+        self._round = 0
+        self._visits: list[tuple[str, int, int, int]] = []
         self._lasting_s = 0.0
         self._calls = 0
 
@@ -143,13 +146,16 @@ class Campaign:
         folder = self.home.sources / "clinic"
         folder.mkdir(exist_ok=True)
         pq.write_table(pa.table(table), folder / "person.parquet")
-        rows = [
-            (self._dice.choice(listed)[0], self._dice.randrange(2), self._dice.randrange(1010))
+        self._round += 1
+        self._visits += [
+            (self._dice.choice(listed)[0], self._dice.randrange(2), self._dice.randrange(1010), self._round)
             for _ in range(ROWS)
         ]
-        lines = ["who,kind,fee", *(f"{who},{kind},{fee}" for who, kind, fee in rows), "p1,0", ""]
-        (self.home.sources / "drop" / "visit.csv").write_text("\n".join(lines), encoding="utf-8")
-        return Counter(row for row in rows if row[0] != "odd" and row[2] <= 999)
+        rows = (f"{who},{kind},{fee},{at}" for who, kind, fee, at in self._visits)
+        text = "\n".join(["who,kind,fee,round", *rows, "p1,0", ""])
+        (self.home.sources / "drop" / "visit.csv").write_text(text, encoding="utf-8")
+        known = {p for p, _ in persons}
+        return Counter(row[:3] for row in self._visits if row[0] in known and row[2] <= 999)
 
     def die(self, step: str) -> None:
         """By one's own hand at a step, or by ours at a random instant."""

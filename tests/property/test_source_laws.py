@@ -22,7 +22,16 @@ from sandbox_connectors.registry import connect
 from sandbox.catalogue import Kind, Use
 from sandbox.doors.sourcing import SourceFeed
 from sandbox.errors import Code, Refusal
-from sandbox.policy.documents import ColumnRule, Dataset, Share, SourceTable, TableRule, Title, UnitRule
+from sandbox.policy.documents import (
+    ColumnRule,
+    Dataset,
+    RowTest,
+    Share,
+    SourceTable,
+    TableRule,
+    Title,
+    UnitRule,
+)
 from sandbox.snapshot import current, ingest
 
 NOW = dt.datetime(2025, 7, 1, tzinfo=dt.UTC)
@@ -98,8 +107,9 @@ class Faulty:
     schema: bool
 
     columns = ("who", "n", "city")
+    load = None
 
-    def open(self, columns: Sequence[str]) -> pa.RecordBatchReader:
+    def open(self, columns: Sequence[str], since: RowTest | None = None) -> pa.RecordBatchReader:
         table = Table("visit", tuple(Column(c, pa.string()) for c in columns))
         return stream(table, self._batches(table))
 

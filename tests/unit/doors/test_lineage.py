@@ -28,8 +28,8 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
             text = GRANT.replace("ID", id).replace("GUARD", guard)
             (found.home.policies / f"{id}.yaml").write_text(text, encoding="utf-8")
         source = found.home.policies / "drop.yaml"
-        narrowed = "{clinic.visit: {table: visit, where: [kind >= 1]}}"
-        text = source.read_text(encoding="utf-8").replace("{clinic.visit: visit}", narrowed)
+        narrowed = "table: visit, where: [kind >= 1]"
+        text = source.read_text(encoding="utf-8").replace("table: visit", narrowed)
         source.write_text(text, encoding="utf-8")
         found.source()
         run(found, "people", "add", "li", "--role", "analyst", "--organisation", "clinics")

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from jsonschema import Draft202012Validator
 
-from sandbox.policy.documents import RowTest, SourceTable
+from sandbox.policy.documents import Load, RowTest, SourceTable
 from sandbox.policy.load import Source, read
 from sandbox.policy.mistakes import At
 from sandbox.policy.schema import schema_of
@@ -25,6 +25,7 @@ tables:
     table: claim
     columns: {fee: 费用}
     where: [day >= 2024-01-01, fee < 3.50]
+    load: {since: updated, key: [claim_id], overlap: 2}
 """
 HEAD = "kind: source\nid: his\nconnector: csv\n"
 
@@ -37,7 +38,8 @@ def test_a_whole_document() -> None:
     assert rule.connector == "postgresql" and rule.options["port"] == "5432"
     assert rule.tables["med.person"] == SourceTable("public.person")
     tests = (RowTest("day", ">=", "2024-01-01"), RowTest("fee", "<", Decimal("3.50")))
-    assert rule.tables["med.claim"] == SourceTable("claim", {"fee": "费用"}, tests)
+    load = Load("updated", ("claim_id",), 2)
+    assert rule.tables["med.claim"] == SourceTable("claim", {"fee": "费用"}, tests, load)
 
 
 def test_the_least_document() -> None:
@@ -69,6 +71,7 @@ def test_a_secret_is_a_reference_and_is_never_quoted(name: str, value: str) -> N
         (HEAD + "options: {path: x}\ntables: {d: t}\n", "tables.d"),
         (HEAD + "options: {path: x}\ntables: {d.t: {table: t, where: [a]}}\n", "tables.d.t.where[1]"),
         (HEAD + "options: {path: x}\ntables: {d.t: [t]}\n", "tables.d.t"),
+        (HEAD + "options: {path: x}\ntables: {d.t: {table: t, load: {key: [a]}}}\n", "tables.d.t.load.since"),
         (HEAD.replace("csv", "No Such") + "options: {path: x}\n", "connector"),
     ],
 )
@@ -89,6 +92,9 @@ def test_the_schema_agrees() -> None:
     document = plain(node)
     assert isinstance(document, dict) and isinstance(document["options"], dict)
     document["options"]["port"] = 5432
+    tables = document["tables"]
+    assert isinstance(tables, dict)
+    tables["med.claim"]["load"]["overlap"] = 2
     assert check.is_valid(document)
     assert not check.is_valid(document | {"options": {"path": ["x"]}})
     assert not check.is_valid({k: v for k, v in document.items() if k != "connector"})
