@@ -36,10 +36,12 @@ from sandbox.home import STORE, create_home, default_path
 from sandbox.model import Person, Words
 from sandbox.policy.documents import Dataset
 from sandbox.policy.roles import Action, may
-from sandbox.snapshot import Feed, Manifest, ingest, read_key
+from sandbox.snapshot import Feed, Manifest, Snapshot, ingest, read_key
 from sandbox.snapshot.due import due
 from sandbox.snapshot.publish import home_of
+from sandbox.snapshot.retire import retire
 from sandbox.store.accounts import Accounts
+from sandbox.store.answers import Answers
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.cases import Cases
 from sandbox.store.database import Database
@@ -157,9 +159,22 @@ def ingest_dataset(
                 origins=origins(rule, documents, {**found_here, **given}, frozenset(given)),
                 full=full,
             )
+        retired = retire_snapshots(found, rule)
     show_ingested(terminal, done)
+    if retired and not as_json:
+        terminal.lines([Words(f"按期清除旧快照 {retired} 个", f"earlier snapshots removed: {retired}")], "")
     if not as_json and may(found.person, Action.PROFILE):
         show_loads(terminal, done)
+
+
+def retire_snapshots(found: Office, rule: Dataset) -> int:
+    """Remove the snapshots that the document keeps no longer and no kept answer was made from; how many."""
+
+    def announce(gone: tuple[Snapshot, ...]) -> None:
+        found.note(Event.PURGE, dataset=rule.id, snapshots=" ".join(s.id for s in gone))
+
+    needed = Answers(found.database).snapshots
+    return len(retire(found.home.snapshots, rule, needed, utc_now(), announce))
 
 
 def loads(made: Manifest) -> dict[str, str]:

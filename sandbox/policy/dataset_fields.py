@@ -266,6 +266,21 @@ DATASET_SHARE: Final = Field(SHARE.name, SHARE.part, SHARE.words, required=True)
 SNAPSHOT: Final = Field(
     "snapshot", Choice(Refresh), Words("快照周期", "how often a snapshot is published"), required=True
 )
+KEPT: Final = Field(
+    "snapshots",
+    Whole(2, 10_000),
+    Words("保留最新的快照数", "so many of the newest are kept"),
+    required=True,
+)
+KEPT_DAYS: Final = Field(
+    "days", Whole(1, 36_500), Words("并保留此天数以内的快照", "and all that are younger, in days")
+)
+KEEP_RECORD: Final = Record((KEPT, KEPT_DAYS))
+KEEP: Final = Field(
+    "keep",
+    KEEP_RECORD,
+    Words("快照保留；不写则全部保留", "which snapshots are kept; without it, all"),
+)
 EPSILON_CAP: Final = Field(
     "epsilon",
     Number(above=Fraction(0), most=FLOOR.dataset),
@@ -286,6 +301,6 @@ TABLES: Final = Field("tables", MapOf(NAME, A_NAME, TABLE), Words("表", "its ta
 DATASET: Final = Record(
     (
         *(KIND, ID, DATASET_TITLE, OWNER, CLASS, DATASET_LEVEL, IMPORTANT, CORE),
-        *(DATASET_SHARE, WHY, SNAPSHOT, BUDGET, TABLES),
+        *(DATASET_SHARE, WHY, SNAPSHOT, KEEP, BUDGET, TABLES),
     )
 )

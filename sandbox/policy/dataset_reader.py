@@ -14,7 +14,7 @@ from sandbox.policy import dataset_fields as f
 from sandbox.policy.canonical import fingerprint
 from sandbox.policy.column_reader import read_column, why_of
 from sandbox.policy.dataset_rules import DatasetRead, TableRead, check_dataset
-from sandbox.policy.documents import Budget, ColumnRule, Dataset, Share, TableRule, UnitRule
+from sandbox.policy.documents import Budget, ColumnRule, Dataset, Keep, Share, TableRule, UnitRule
 from sandbox.policy.fields import Entry, Values
 from sandbox.policy.mistakes import At
 from sandbox.policy.tree import Fields, plain
@@ -38,6 +38,7 @@ def read_dataset(node: Fields, at: At) -> Dataset | None:
         tables=tuple(t.rule for t in tables.values()),
         budget=_budget(values.get(f.BUDGET)),
         hash=fingerprint(plain(node)),
+        keep=_keep(values.get(f.KEEP)),
     )
     check_dataset(DatasetRead(dataset, values, tables))
     return dataset if len(at.mistakes) == before else None
@@ -47,6 +48,12 @@ def _budget(values: Values | None) -> Budget | None:
     if values is None:
         return None
     return Budget(values.get(f.EPSILON_CAP) or Fraction(0), values.get(f.DELTA_CAP) or Fraction(0))
+
+
+def _keep(values: Values | None) -> Keep | None:
+    if values is None:
+        return None
+    return Keep(values.get(f.KEPT) or 0, values.get(f.KEPT_DAYS) or 0)
 
 
 def _tables(values: Values) -> dict[str, TableRead]:

@@ -113,11 +113,20 @@ class TableRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """Which snapshots of before are kept: the newest so many, and all that are younger than so many days."""
+
+    snapshots: int
+    days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """A dataset document: what exists, how sensitive it is, what may be known about it.
 
     ``budget`` caps (epsilon, delta) over all grants of this dataset; ``None`` means no DP grant may
     exist beyond the platform's default cap.  ``hash`` is the SHA-256 of the canonical JSON form.
+    ``keep is None``: every snapshot is kept.
     """
 
     id: str
@@ -132,6 +141,7 @@ class Dataset:
     tables: tuple[TableRule, ...]
     budget: Budget | None = None
     hash: str = ""
+    keep: Keep | None = None
 
     def table(self, name: str) -> TableRule | None:
         """The table of exactly this name, or ``None``."""

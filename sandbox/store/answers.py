@@ -94,6 +94,12 @@ class Answers:
         with self._database.read() as connection:
             return tuple(Relative(*row) for row in connection.execute(statement))
 
+    def snapshots(self) -> frozenset[str]:
+        """Every ``dataset@snapshot`` that a kept answer was made from."""
+        with self._database.read() as connection:
+            named = connection.execute(select(answers.c.snapshot).distinct()).scalars()
+            return frozenset(one for names in named for one in names.split())
+
     def purge(self, before: dt.datetime, now: dt.datetime) -> int:
         """Delete what was put before ``before`` (retention); how many.  The caller logs it.
 
