@@ -490,6 +490,14 @@ class Code(Enum):
         "set encryption.key in sandbox.toml to the key with which they were ingested",
         "请在 sandbox.toml 的 encryption.key 中设置导入时所用的密钥",
     )
+    DRIFT = Meaning(
+        616,
+        409,
+        "the source is not what it was, and nothing was published: {subject}",
+        "数据源发生漂移，未发布：{subject}",
+        "look at the source; if it is right, ingest with --accept-drift or change `expect`",
+        "请核对数据源；确认无误后用 --accept-drift 导入，或修改 expect",
+    )
     # 7xx engine
     ENGINE = Meaning(
         701,

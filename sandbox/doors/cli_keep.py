@@ -117,6 +117,9 @@ def ingest_dataset(
     full: Annotated[
         bool, typer.Option("--full", help="Read all rows, of incremental tables too. 全量读取")
     ] = False,
+    drift: Annotated[
+        bool, typer.Option("--accept-drift", help="Publish beyond the bounds of `expect`. 接受漂移")
+    ] = False,
     name: AsOption = BUREAU,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -143,8 +146,9 @@ def ingest_dataset(
             read: dict[str, Path | Feed] = {**found_here, **fed, **given}
 
             def announce(made: Manifest) -> None:
+                words = loads(made) | ({"drift": "accepted"} if drift else {})
                 bad = sum(t.quarantined for t in made.tables)
-                found.note(Event.INGEST, dataset=dataset, snapshot=made.id, quarantined=bad, **loads(made))
+                found.note(Event.INGEST, dataset=dataset, snapshot=made.id, quarantined=bad, **words)
 
             now = utc_now()
             key = read_key(here.settings.encryption.key, here.path)
@@ -158,6 +162,7 @@ def ingest_dataset(
                 key=key,
                 origins=origins(rule, documents, {**found_here, **given}, frozenset(given)),
                 full=full,
+                drift=drift,
             )
         retired = retire_snapshots(found, rule)
     show_ingested(terminal, done)
@@ -187,11 +192,11 @@ def loads(made: Manifest) -> dict[str, str]:
 
 @contextmanager
 def alarmed(found: Office, dataset: str, scheduled: bool) -> Iterator[None]:
-    """What fails with nobody watching is an alert in the log."""
+    """What fails with nobody watching, and a source that drifted, is an alert in the log."""
     try:
         yield
     except Refusal as refusal:
-        if scheduled:
+        if scheduled or refusal.code is Code.DRIFT:
             AuditLog(found.database).append(
                 Event.ALERT,
                 time=utc_now(),

@@ -240,7 +240,27 @@ OUTSIDE: Final = Field(
 GRID_RECORD: Final = Record((CELLS, UNITS, DOMINANCE, ROUND, OUTSIDE))
 GRID: Final = Field("grid", GRID_RECORD, Words("精确模式的发布网格", "the published grid of exact mode"))
 COLUMNS: Final = Field("columns", MapOf(NAME, A_NAME, COLUMN), Words("列", "its columns"), required=True)
-TABLE: Final = Record((PUBLIC, UNIT, PER_UNIT, ROWS, TOGETHER, GRID, COLUMNS))
+CHANGE: Final = Field(
+    "change",
+    Whole(0, 10_000),
+    Words("读入行数较上一快照的最大变化（%）", "most change of the rows read, percent"),
+)
+LEFT_OUT: Final = Field(
+    "quarantined", Whole(0, 100), Words("隔离行的最大占比（%）", "most rows in quarantine, percent")
+)
+FRESH_COLUMN: Final = Field(
+    "column", COLUMN_NAME, Words("日期或时间列", "a column of days or moments"), required=True
+)
+FRESH_DAYS: Final = Field(
+    "days", Whole(0, 36_500), Words("最新值距今的最大天数", "most days since its newest value"), required=True
+)
+FRESH: Final = Field("fresh", Record((FRESH_COLUMN, FRESH_DAYS)), Words("时效", "how recent the data are"))
+EXPECT: Final = Field(
+    "expect",
+    Record((CHANGE, LEFT_OUT, FRESH)),
+    Words("漂移界限；超出则不发布并告警", "bounds of drift: beyond them nothing is published"),
+)
+TABLE: Final = Record((PUBLIC, UNIT, PER_UNIT, ROWS, TOGETHER, GRID, EXPECT, COLUMNS))
 
 # the dataset
 KIND: Final = Field("kind", Const("dataset"), Words("文件种类", "kind of document"), required=True)

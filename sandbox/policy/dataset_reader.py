@@ -14,7 +14,7 @@ from sandbox.policy import dataset_fields as f
 from sandbox.policy.canonical import fingerprint
 from sandbox.policy.column_reader import read_column, why_of
 from sandbox.policy.dataset_rules import DatasetRead, TableRead, check_dataset
-from sandbox.policy.documents import Budget, ColumnRule, Dataset, Keep, Share, TableRule, UnitRule
+from sandbox.policy.documents import Budget, ColumnRule, Dataset, Expect, Keep, Share, TableRule, UnitRule
 from sandbox.policy.fields import Entry, Values
 from sandbox.policy.mistakes import At
 from sandbox.policy.tree import Fields, plain
@@ -76,9 +76,22 @@ def _table(name: str, values: Values) -> TableRead:
         rows=values.get(f.ROWS),
         grid=_grid(values.get(f.GRID)),
         unique=values.get(f.TOGETHER) or (),
+        expect=_expect(values.get(f.EXPECT), columns),
     )
     places = {column: entry.value for column, entry in entries.items() if entry.value is not None}
     return TableRead(rule, values, columns, places)
+
+
+def _expect(values: Values | None, columns: Mapping[str, ColumnRule | None]) -> Expect | None:
+    if values is None:
+        return None
+    fresh = values.get(f.FRESH)
+    name = (fresh.get(f.FRESH_COLUMN) if fresh else None) or ""
+    found = columns.get(name)
+    if fresh and name and not (found and found.kind.temporal):
+        fresh.at(f.FRESH_COLUMN).wrong(name, "a column of dates or timestamps", "日期或时间列")
+    days = (fresh.get(f.FRESH_DAYS) if fresh else None) or 0
+    return Expect(values.get(f.CHANGE), values.get(f.LEFT_OUT), name, days)
 
 
 def _units(values: Values) -> tuple[UnitRule, ...]:

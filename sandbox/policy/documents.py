@@ -92,6 +92,20 @@ class UnitRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Expect:
+    """How far a table may drift from the snapshot in force before a person looks.
+
+    ``change``: most percent by which rows read may differ; ``quarantined``: most percent of them left out;
+    ``fresh``: a column of days or moments whose newest value is at most ``days`` old.  ``None``, "": any.
+    """
+
+    change: int | None = None
+    quarantined: int | None = None
+    fresh: str = ""
+    days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TableRule:
     """One table of a dataset document.
 
@@ -106,6 +120,7 @@ class TableRule:
     rows: int | None = None
     grid: Grid | None = None
     unique: tuple[tuple[str, ...], ...] = ()
+    expect: Expect | None = None
 
     def column(self, name: str) -> ColumnRule | None:
         """The column of exactly this name, or ``None``."""

@@ -7,19 +7,20 @@ follow one another; each table is checked after those that its key paths lead to
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
 
 import sandbox
-from sandbox.errors import Code, refuse
+from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.policy.documents import Dataset, TableRule
 from sandbox.policy.effective import grantable
 from sandbox.policy.verified import verified
 from sandbox.snapshot import checks, grid, units, write
 from sandbox.snapshot.checks import TableWork
+from sandbox.snapshot.drift import drifts, newest
 from sandbox.snapshot.feed import Fed, Feed
 from sandbox.snapshot.increment import Bases, Grown
 from sandbox.snapshot.manifest import Manifest, Origin, StoredFile, TableFacts
@@ -74,6 +75,7 @@ def ingest(
     key: MasterKey | None = None,
     origins: Mapping[str, Origin] | None = None,
     full: bool = False,
+    drift: bool = False,
 ) -> Ingested:
     """Publish a snapshot of ``dataset`` from ``sources`` (table -> CSV or Parquet file, folder, or feed).
 
@@ -82,6 +84,7 @@ def ingest(
     comes into force; if it raises, none does.  ``origins`` says of each table, for
     the manifest, where it is read.  With a ``key`` all is encrypted before it is written.  A feed that says
     how it is read again is, on top of what was read before; ``full`` reads all of it.
+    Refuses with ``Code.DRIFT`` a source beyond the declared bounds, unless ``drift`` is accepted.
     Refuses with ``Code.SOURCE`` for sources that cannot be read or lack columns,
     ``Code.DOCUMENT`` for documents that cannot be carried out,
     ``Code.SNAPSHOT_DAMAGED`` if the snapshot in force is not whole, ``Code.SNAPSHOT_SEALED`` if what is there
@@ -102,6 +105,9 @@ def ingest(
                 run = _Run(dataset, home, stage, connection, progress or silent, sealing, bases)
                 tables = run.tables(sources)
                 tables = tuple(replace(t, origin=(origins or {}).get(t.name)) for t in tables)
+            found = [] if drift else list(run.drifts(tables, before, now))
+            if found:
+                raise Refusal(*found)
             manifest = Manifest(
                 id="",
                 dataset=dataset.id,
@@ -156,6 +162,7 @@ class _Run:
         self.progress = progress
         self.sealing = sealing
         self.bases = bases
+        self.latest: dict[str, dt.datetime | None] = {}
 
     def tables(self, sources: Mapping[str, Path | Feed]) -> tuple[TableFacts, ...]:
         """Everything up to the files: the facts of each table, in the document's order."""
@@ -207,6 +214,7 @@ class _Run:
         folder.mkdir(mode=0o700)
         files = write.write(connection, work, columns, numbering, folder, sealing.table(rule.name))
         domains, unique = write.domains(connection, work, columns) if rule.public else ({}, ())
+        self.latest[rule.name] = newest(connection, rule, work.good)
         connection.execute(f"DROP TABLE {work.good}")
         names = {c.name for c in columns}
         self.progress("cube", rule.name, work.number, total)
@@ -224,8 +232,17 @@ class _Run:
             unique=unique,
             cube=grid.build(connection, self.dataset, rule, files, cube_file, sealing),
             files=tuple(f"{rule.name}/{f.name}" for f in files),
+            seen=tuple(work.source.columns),
             load=work.source.facts if isinstance(work.source, Grown) else None,
         )
+
+    def drifts(
+        self, tables: tuple[TableFacts, ...], before: Manifest | None, now: dt.datetime
+    ) -> Iterator[Reason]:
+        """Where the tables are not what their document expects."""
+        for rule, facts in zip(self.dataset.tables, tables, strict=True):
+            last = before.table(rule.name) if before else None
+            yield from drifts(rule, facts, last, self.latest[rule.name], now)
 
     def files(self) -> tuple[StoredFile, ...]:
         """Path, hash and size of every file built so far, sorted by path."""

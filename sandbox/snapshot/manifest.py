@@ -105,6 +105,7 @@ class TableFacts:
     """One table of the snapshot.  ``rows_in == published + quarantined``.
 
     ``domains`` and ``unique`` are contents of public tables only; values as JSON.
+    ``seen``: the columns that the source had.
     """
 
     name: str
@@ -121,6 +122,7 @@ class TableFacts:
     files: tuple[str, ...]
     origin: Origin | None = None
     load: Loaded | None = None
+    seen: tuple[str, ...] = ()
 
     def domain(self, name: str) -> tuple[Scalar, ...]:
         """The distinct values of a public column, as Python values."""

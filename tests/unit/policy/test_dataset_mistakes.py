@@ -277,7 +277,7 @@ MISTAKES = {
         "extra:",
         "tables.extra",
         "no",
-        "a mapping of public, unit, per_unit, rows, unique, grid, columns",
+        "a mapping of public, unit, per_unit, rows, unique, grid, expect, columns",
     ),
     "two tables by case": Case(
         "  hospital:\n    public",
