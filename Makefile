@@ -7,6 +7,8 @@
 #   make race                64 clients, two gateways, one budget: on SQLite and on PostgreSQL
 #   make crash [ROUNDS=200] [STORE=sqlite|postgresql]   kill -9 at every step and at random, under load
 #   make soak [MINUTES=10]   mixed legitimate and hostile load at saturation: errors, p99, growth
+#   make fuzz [MINUTES=5]    hostile input against the application and the parser's gate: finds
+#   make hostile [REQUESTS=10000]  resource exhaustion while eight others are served
 #   make chaos [ROUNDS=100]  workers, gateway and spill disk break at random under load
 #   make ingest-crash [ROUNDS=200]   kill -9 an ingestion at every step and at random, fail its disk
 #   make faults              every write of a question fails once: full, broken, read-only disk
@@ -44,7 +46,7 @@ JOBS ?= 2
 N ?= 20000
 SCALE ?= 1
 
-.PHONY: soak chaos assets browser chromium demo test connectors detectors mariadb race crash ingest-crash faults escape postgresql bubblewrap compiler bench-store bench tpch peers corpus noninterference watched bench-log bench-log-postgresql laws fuzz-queries audit-epsilon lint format lock install clean
+.PHONY: fuzz hostile soak chaos assets browser chromium demo test connectors detectors mariadb race crash ingest-crash faults escape postgresql bubblewrap compiler bench-store bench tpch peers corpus noninterference watched bench-log bench-log-postgresql laws fuzz-queries audit-epsilon lint format lock install clean
 .DELETE_ON_ERROR:
 
 demo: $(READY) bubblewrap assets-if-possible
@@ -119,6 +121,12 @@ crash: $(READY) postgresql bubblewrap
 
 soak: $(READY) bubblewrap
 	$(BIN)/python -m tests.load.soak $(MINUTES)
+
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz.run $(MINUTES)
+
+hostile: $(READY) bubblewrap
+	$(BIN)/python -m tests.load.hostile $(REQUESTS)
 
 chaos: $(READY) bubblewrap
 	$(BIN)/python -m tests.load.chaos $(ROUNDS)

@@ -594,6 +594,14 @@ class Code(Enum):
         "ask for json, csv or arrow",
         "请选择 json、csv 或 arrow",
     )
+    TRIES = Meaning(
+        808,
+        429,
+        "too many wrong credentials came from this address",
+        "来自此地址的错误凭证过多",
+        "wait a minute; who is signed in already is not held up",
+        "请稍候一分钟；已登录者不受影响",
+    )
     # 9xx ours
     INTERNAL = Meaning(
         901,

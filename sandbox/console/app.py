@@ -40,6 +40,7 @@ from sandbox.console.paint import Painter
 from sandbox.console.visit import HOME, Visit, address, read_form
 from sandbox.doors.http_shield import incident
 from sandbox.doors.ports import Gateway
+from sandbox.doors.reception import Reception, caller
 from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.model import Person
 from sandbox.policy.roles import check
@@ -74,6 +75,7 @@ class Console:
 
     gateway: Gateway
     accounts: Accounts
+    reception: Reception
     clock: Callable[[], dt.datetime]
     painter: Painter
     kept: answers.Kept
@@ -85,17 +87,21 @@ class Console:
     def visit(self, request: Request, fields: Mapping[str, str]) -> Visit:
         """Who came, if anybody we know, and in which language."""
         credential = door.credential(request)
-        person = None if not credential else self.accounts.who(credential, self.clock())
-        if credential:
-            self.gateway.desk.came(person)
+        person = None if not credential else self.reception.who(credential, caller(request))
         lang = spoken(request.cookies.get(LANGUAGE, ""), request.headers.get("accept-language", ""))
         known = NOBODY if person is None else person
         return Visit(self, request, known, Locale(lang), credential or door.nonce(request), fields)
 
 
-def mount(app: Starlette, gateway: Gateway, accounts: Accounts, clock: Callable[[], dt.datetime]) -> None:
+def mount(
+    app: Starlette,
+    gateway: Gateway,
+    accounts: Accounts,
+    reception: Reception,
+    clock: Callable[[], dt.datetime],
+) -> None:
     """Put the console where browsers find it."""
-    app.mount(HOME, create_console(gateway, accounts, clock))
+    app.mount(HOME, create_console(gateway, accounts, reception, clock))
     app.router.add_route(HOME, lambda _: RedirectResponse(HOME + "/", 308), include_in_schema=False)
 
 
@@ -109,9 +115,11 @@ class Files(StaticFiles):
         return sealed(response)
 
 
-def create_console(gateway: Gateway, accounts: Accounts, clock: Callable[[], dt.datetime]) -> Starlette:
+def create_console(
+    gateway: Gateway, accounts: Accounts, reception: Reception, clock: Callable[[], dt.datetime]
+) -> Starlette:
     """The application, to be mounted at ``HOME``."""
-    console = Console(gateway, accounts, clock, Painter(_version()), answers.Kept())
+    console = Console(gateway, accounts, reception, clock, Painter(_version()), answers.Kept())
     routes = [Route(page.path, _endpoint(console, page), methods=[page.method]) for page in PAGES]
     app = Starlette(routes=[Mount("/static", Files(directory=STATIC)), *routes])
     app.add_exception_handler(HTTPException, _missing(console))
@@ -159,7 +167,11 @@ def _knock(visit: Visit) -> Response:
     where = address("/login", next="" if back == HOME + "/" else back)
     if visit.partial:  # a script would put the page for signing in inside the page
         return sealed(Response(headers={"hx-redirect": where}))
-    return sealed(RedirectResponse(where, 303))
+    response = RedirectResponse(where, 303)
+    response.delete_cookie(
+        door.SESSION, path=HOME
+    )  # what is worth nothing must not be tried again with every page
+    return sealed(response)
 
 
 def _refused(console: Console, request: Request, refusal: Refusal) -> Response:

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from sandbox.console import menu
 from sandbox.console.page import Page, get, post
 from sandbox.console.visit import HOME, Visit, ours
+from sandbox.doors.reception import caller
 from sandbox.errors import Code, refuse
 from sandbox.policy.roles import Action
 
@@ -48,8 +49,7 @@ def enter(visit: Visit) -> Response:
     """Sign in with an access token."""
     onward = ours(visit.field("next"))
     token = visit.field("token")
-    person = visit.console.accounts.who(token, visit.now) if token else None
-    visit.console.gateway.desk.came(person)
+    person = visit.console.reception.who(token, caller(visit.request)) if token else None
     if person is None:
         return _form(visit, onward, wrong=True)
     response = RedirectResponse(onward, 303)

@@ -36,6 +36,7 @@ from sandbox.doors.asking import (
 from sandbox.doors.http_shield import Shield
 from sandbox.doors.metrics import CONTENT_TYPE, Metrics
 from sandbox.doors.ports import Gateway
+from sandbox.doors.reception import Reception, caller
 from sandbox.doors.report_pdf import as_pdf
 from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.model import Answer, Person, Refused
@@ -56,19 +57,18 @@ def utc_now() -> dt.datetime:
 class Door:
     """The endpoints.  They run in threads: the gateway and the store wait for disks and workers."""
 
-    def __init__(self, gateway: Gateway, accounts: Accounts, clock: Clock) -> None:
+    def __init__(self, gateway: Gateway, reception: Reception, clock: Clock) -> None:
         self._gateway = gateway
-        self._accounts = accounts
+        self._reception = reception
         self._clock = clock
         self.metrics = Metrics()
 
     def who(self, request: Request) -> Person:
-        """The person whose token this is.  Refuses with ``Code.WHO``."""
+        """The person whose token this is.  Refuses with ``Code.WHO`` or ``Code.TRIES``."""
         given = request.headers.getlist("authorization")
         if len(given) != 1 or not given[0].lower().startswith(SCHEME):
             raise refuse(Code.WHO)
-        person = self._accounts.who(given[0][len(SCHEME) :].strip(), self._clock())
-        self._gateway.desk.came(person)
+        person = self._reception.who(given[0][len(SCHEME) :].strip(), caller(request))
         if person is None:
             raise refuse(Code.WHO)
         return person
@@ -278,7 +278,8 @@ def create_app(
     gateway: Gateway, accounts: Accounts, clock: Clock = utc_now, traces: tracing.Traces | None = None
 ) -> App:
     """The application.  The caller closes the gateway, and the traces."""
-    app = App(Door(gateway, accounts, clock), traces or tracing.Traces())
+    reception = Reception(accounts, gateway.desk, clock)
+    app = App(Door(gateway, reception, clock), traces or tracing.Traces())
     for path, endpoint in _ENDPOINTS.items():
         about = http_schema.ROUTES[path]
         app.add_api_route(
@@ -291,7 +292,7 @@ def create_app(
             response_class=Response,
             name=path.rsplit("/", 1)[-1],
         )
-    mount(app, gateway, accounts, clock)
+    mount(app, gateway, accounts, reception, clock)
     return app
 
 

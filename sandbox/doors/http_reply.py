@@ -110,6 +110,10 @@ def json(body: wire.Json) -> Response:
     return Response(wire.text(body), media_type=JSON)
 
 
+TRY_AGAIN_S: Final = 60
+"""When an address from which too many wrong credentials came may try again."""
+
+
 def problem(
     reasons: tuple[Reason, ...],
     *,
@@ -137,6 +141,8 @@ def _wait(code: Code, now: dt.datetime) -> int | None:
     """Whole seconds after which asking again may help, where it may."""
     if code is Code.QUOTA:
         return _until_tomorrow(now)
+    if code is Code.TRIES:
+        return TRY_AGAIN_S
     return SOON_S if code in (Code.BUSY, Code.CLOSING) else None
 
 

@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, insert, or_, select, update
 
@@ -64,6 +64,8 @@ class Freeze:
                 return self.target == grant
             case Scope.OPERATOR:
                 return self.target == organisation
+            case _:
+                assert_never(self.scope)
 
 
 @dataclass(frozen=True, slots=True)

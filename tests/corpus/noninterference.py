@@ -31,6 +31,7 @@ TRIES: Final = 6
 _OWN: Final = ("request", "incident", "proof")
 _OWN_HEADERS: Final = frozenset({"date", "content-length", "retry-after"})
 _PUBLIC: Final = ("grant", "mode", "columns", "price", "guarantee", "notes", "derivation")
+_DERIVED: Final = re.compile(r"\bof=\d+ kept cells\s+paid=\d+")
 _PICKS_ROWS: Final = re.compile(
     r"\b(HAVING|QUALIFY|DISTINCT|UNION|EXCEPT|INTERSECT|LIMIT|OFFSET)\b", re.IGNORECASE
 )
@@ -158,13 +159,27 @@ def _view(reply: Reply, *, proof: bool) -> dict[str, object]:
     headers = [[name, value] for name, value in reply.headers.items() if name not in _OWN_HEADERS]
     view: dict[str, object] = {"status": reply.status, "header names": list(reply.headers)}
     if reply.answered:
-        public = {name: told.get(name) for name in _PUBLIC}
+        public = _public(told)
         rows = {"row count": len(reply.rows)} if _fixed_rows(told, reply.sql) else {}
         return {**view, **public, **rows}
     own = {name: _lengths(told[name]) for name in _OWN if name in told and (proof or name != "proof")}
     rest = {name: value for name, value in told.items() if name not in _OWN}
     size = {"size": len(reply.body.encode()), "length": reply.headers.get("content-length")} if proof else {}
     return {**view, **size, "headers": headers, "code": reply.code, "own": own, "body": rest or reply.body}
+
+
+def _public(told: Mapping[str, Any]) -> dict[str, object]:
+    """What may not depend on the data in an answer.
+
+    An answer that follows from a kept one says of how many cells, and how wide these are: what noise chose was
+    released with the kept one, and says nothing new.
+    """
+    public = {name: told.get(name) for name in _PUBLIC}
+    lines = [str(line) for line in told.get("derivation", ())]
+    if not any(_DERIVED.search(line) for line in lines):
+        return public
+    columns = [{k: v for k, v in column.items() if k != "predicted"} for column in told["columns"]]
+    return {**public, "columns": columns, "derivation": [_DERIVED.sub("", line) for line in lines]}
 
 
 def _lengths(value: object) -> object:

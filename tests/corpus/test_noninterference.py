@@ -87,6 +87,17 @@ def test_every_public_part_of_an_answer_is_looked_at(name: str) -> None:
     assert parts(reply(ANSWERED, 200), reply({**ANSWERED, name: ["other"]}, 200)) == {name}
 
 
+def test_what_noise_chose_may_differ_where_an_answer_follows_from_a_kept_one() -> None:
+    def follows(cells: int, paid: int, name: str = "n") -> dict[str, Any]:
+        columns = [{**ANSWERED["columns"][0], "name": name, "predicted": f"±{cells}"}]
+        derivation = [f"  derived r0  of={cells} kept cells  paid={paid}  nano=0"]
+        return {**ANSWERED, "columns": columns, "derivation": derivation}
+
+    assert parts(reply(follows(8, 5), 200), reply(follows(9, 7), 200)) == set()
+    assert parts(reply(follows(8, 5), 200), reply(follows(8, 5, "m"), 200)) == {"columns"}
+    assert parts(reply(follows(8, 5), 200), reply(ANSWERED, 200)) == {"columns", "derivation"}
+
+
 def test_rows_are_counted_where_domains_decide_which_there_are() -> None:
     more = {**ANSWERED, "rows": [[3], [4]]}
     assert parts(reply(ANSWERED, 200), reply(more, 200)) == {"row count"}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 from sandbox.home import Home
 
@@ -21,6 +22,34 @@ class Holding:
     threads: int
     descriptors: int
     spills: int
+
+
+MEMORY_MB: Final = 64.0
+"""How much a gateway may grow over what it held when warm: allocators keep some of what they were given."""
+SPARE: Final = 8
+"""How many more descriptors, and threads: of connections and helpers that come and go."""
+
+
+def processes(grants: int) -> int:
+    """The most of a gateway: the twin, a worker and its successor for each grant, two of bubblewrap around each."""
+    return 3 * (1 + 2 * grants)
+
+
+def grown(warm: Holding, end: Holding, most: int) -> list[str]:
+    """What a gateway holds at the end and should not; ``most`` processes are its own."""
+    limits = {
+        "memory_mb": warm.memory_mb + MEMORY_MB,
+        "descriptors": warm.descriptors + SPARE,
+        "threads": warm.threads + SPARE,
+        "spills": end.processes,  # each folder is a living worker's
+        "processes": most,
+    }
+    found = asdict(end)
+    return [
+        f"{name}: {found[name]:.0f}, at most {limit:.0f}"
+        for name, limit in limits.items()
+        if found[name] > limit
+    ]
 
 
 def holding(pid: int, home: Home) -> Holding:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ from rich.progress import Progress
 from sandbox.home import SETTINGS_FILE, Home
 from tests.faults.house import make_home, token
 from tests.faults.nursery import Nursery, Serving, free_port
-from tests.load.gauge import Holding, holding
+from tests.load.gauge import Holding, grown, holding, processes
 from tests.load.line import Line
 from tests.load.people import HARM, WORK, World, exact, kept, live
 
@@ -35,11 +35,6 @@ PAUSE_S: Final = 0.05
 WARM: Final = 0.25
 """The part of the time after which nothing may grow any more."""
 SETTLE_S: Final = 30.0
-
-MEMORY_MB: Final = 64.0
-"""How much a gateway may grow over what it held when warm: allocators keep some of what they were given."""
-SPARE: Final = 8
-"""How many more descriptors, and threads: of connections and helpers that come and go."""
 
 
 @dataclass(slots=True)
@@ -68,25 +63,11 @@ class Soak:
 
     def grown(self) -> list[str]:
         """What the gateway holds at the end, and should not."""
-        warm, end = self.warm, self.end
-        assert warm is not None and end is not None
-        most = {
-            "memory_mb": warm.memory_mb + MEMORY_MB,
-            "descriptors": warm.descriptors + SPARE,
-            "threads": warm.threads + SPARE,
-            "spills": end.processes,  # each folder is a living worker's
-            "processes": PROCESSES,
-        }
-        found = asdict(end)
-        return [
-            f"{name}: {found[name]:.0f}, at most {limit:.0f}"
-            for name, limit in most.items()
-            if found[name] > limit
-        ]
+        assert self.warm is not None and self.end is not None
+        return grown(self.warm, self.end, processes(GRANTS))
 
 
-PROCESSES: Final = 3 * (1 + 2 * 2)
-"""The twin, a worker and its successor for each of two grants; bubblewrap stands around each with two."""
+GRANTS: Final = 2
 
 
 def p99(times: list[float]) -> float:

@@ -90,6 +90,15 @@ def test_a_stop_ends_the_run_at_once(gateway: Gateway, door: Callable[[Gateway, 
     assert {("cancel", ()), ("refusal", ("DS-704",))} <= set(recorded(gateway))
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell that starts a job in the background lets it ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_at_the_command_line_stops_the_run(gateway: Gateway) -> None:
     worker = stuck(gateway)
 
