@@ -86,6 +86,14 @@ def plain(campaign: Campaign) -> set[str]:
     return {str(f) for f in files if f.name not in OPEN and f.stat().st_size and not encrypted(f)}
 
 
+def carried_along(campaign: Campaign) -> list[Path]:
+    """What one ingestion goes on from: the map of units, and the base of incremental loads."""
+    folder = campaign.home.snapshots / "clinic"
+    files = [folder / "units" / "person.parquet", *(folder / "base").rglob("*.parquet")]
+    assert len(files) == 2
+    return files
+
+
 def ask(campaign: Campaign, grant: str, sql: str = SQL) -> str:
     words = ["query", sql, "--grant", grant, "--as", "li", "--json", "--home", str(campaign.home.path)]
     return CliRunner().invoke(app, words).output
@@ -173,11 +181,11 @@ def test_only_the_owner_reads_quarantine_and_it_is_logged(campaign: Campaign) ->
 def test_encrypting_later_takes_the_plain_map_along(tmp_path: Path) -> None:
     with contextlib.closing(Campaign(tmp_path, seed=4)) as campaign:
         campaign.repeat(campaign.source())
-        assert len(plain(campaign)) == 6  # two tables, a cube, a map, two tables in quarantine
+        assert len(plain(campaign)) == 7  # two tables, a cube, a map, a base, two tables in quarantine
         key_file(campaign.home.path / "master", KEY)
         keep(campaign, "file:master")
         campaign.source()
-        assert not encrypted(campaign.home.snapshots / "clinic" / "units" / "person.parquet")
+        assert not any(encrypted(file) for file in carried_along(campaign))
         campaign.ran("ingest", "clinic")
-        assert encrypted(campaign.home.snapshots / "clinic" / "units" / "person.parquet")
+        assert all(encrypted(file) for file in carried_along(campaign))
         assert current(campaign.home.snapshots, "clinic").manifest.sequence == 2
