@@ -1,9 +1,11 @@
 """Bins of norms: the same numbers in SQL and here.
 
-A norm n > 0 falls in bin k = ceil(2 log2 n), whose upper edge is 2^(k/2) rounded up to a whole number; norms
-beyond a measure's ``upper`` fall in ``BEYOND``.  A unit in bin k has a norm of at most ``edge(k)``, whatever
-binary64 does: up to 2^20 a whole number is never as near to an edge as log2 errs (|n^2 - 2^k| >= 1), and
-above, the norm is taken larger by 2^-40 of itself, which is more than log2 errs.
+Edge k is 2^(k/2) rounded up to a whole number, and a norm n > 0 falls in the first bin whose upper edge holds
+it; norms beyond a measure's ``upper`` fall in ``BEYOND``.  A unit in bin k has a norm of at most ``edge(k)``,
+whatever binary64 does: up to 2^20 a whole number is never as near to a power as log2 errs (|n^2 - 2^k| >= 1)
+and squares of edges are exact; above, the norm is taken larger by 2^-40 of itself, which is more than log2
+errs.  There a norm between 2^(k/2) and its rounding falls one bin higher, where clipping at edge k makes it
+longer by at most 2^-20 of itself; below, clipping never makes a norm longer.
 """
 
 from __future__ import annotations
@@ -42,4 +44,8 @@ def bin_sql(norm: str, upper: str, *, power: int, step_bits: int) -> str:
     value = f"CAST({norm} AS DOUBLE)"
     slack = f"CASE WHEN {norm} > {_EXACT**power} THEN CAST('{_SLACK!r}' AS DOUBLE) ELSE 1.0 END"
     exponent = f"CAST(ceil({2 // power} * log2({value} * {slack})) AS INTEGER) + {2 * step_bits}"
-    return f"CASE WHEN {norm} <= {upper} THEN {exponent} ELSE {BEYOND} END"
+    lower = f"ceil(sqrt(pow(CAST(2 AS DOUBLE), {exponent} - 1)))"
+    squared = f"{value} * {value}" if power == 1 else value
+    fits = f"{squared} * {4**step_bits} <= {lower} * {lower}"
+    first = f"CASE WHEN {norm} > 1 AND {norm} <= {_EXACT**power} AND {fits} THEN 1 ELSE 0 END"
+    return f"CASE WHEN {norm} <= {upper} THEN {exponent} - {first} ELSE {BEYOND} END"

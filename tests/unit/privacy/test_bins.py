@@ -31,13 +31,24 @@ def test_no_norm_exceeds_the_edge_of_its_bin() -> None:
             continue
         assert n <= edge(k)
         assert k == 0 or n >= edge(k - 1) * (1 - 1e-9)
+        assert n > 2**20 or edge(k) == next(e for e in edges(2**53) if n <= e)
 
 
 def test_no_square_exceeds_the_square_of_the_edge_of_its_bin() -> None:
     squares = sorted({2**k + d for k in range(100) for d in (-2, -1, 0, 1, 2) if 2**k + d > 0})
+    squares += [n for k in range(42) for n in range(edge(k) ** 2 - 2, edge(k) ** 2 + 3) if n > 0]
     for n, k in zip(squares, bins(squares, 2**101, power=2), strict=True):
         assert n <= edge(k) ** 2
         assert k == 0 or n >= (2**k / 2) * (1 - 1e-9)
+        assert n > 2**40 or edge(k) ** 2 == next(e * e for e in edges(2**53) if n <= e * e)
+
+
+@pytest.mark.parametrize("step_bits", [0, 1, 3])
+def test_clipping_at_an_edge_makes_no_small_norm_longer(step_bits: int) -> None:
+    """A norm in a higher bin than an edge is longer than that edge."""
+    steps = range(1, 5_000)
+    for n, k in zip(steps, bins(list(steps), 2**60, power=2, step_bits=step_bits), strict=True):
+        assert k == 0 or n * 4**step_bits > edge(k - 1) ** 2 or edge(k - 1) == edge(k)
 
 
 def test_steps_move_the_bin() -> None:
