@@ -29,6 +29,7 @@
 #   make detectors           precision and recall of the identifier detectors
 #   make postgresql          the PostgreSQL server that tests start (Debian, as root)
 #   make mariadb             the MariaDB server that tests start (likewise)
+#   make advisories [STRICT=1]   known vulnerabilities of the locked dependencies (STRICT: what is unknown fails, too)
 #   make lint | format       check | rewrite the code's form
 #   make lock                resolve constraints.txt anew
 
@@ -47,7 +48,7 @@ JOBS ?= 4
 N ?= 20000
 SCALE ?= 1
 
-.PHONY: fuzz hostile soak chaos assets browser chromium demo test connectors detectors mariadb race crash ingest-crash faults escape postgresql bubblewrap compiler bench-store bench tpch peers corpus noninterference watched bench-log bench-log-postgresql laws fuzz-queries audit-epsilon lint format lock install clean
+.PHONY: advisories fuzz hostile soak chaos assets browser chromium demo test connectors detectors mariadb race crash ingest-crash faults escape postgresql bubblewrap compiler bench-store bench tpch peers corpus noninterference watched bench-log bench-log-postgresql laws fuzz-queries audit-epsilon lint format lock install clean
 .DELETE_ON_ERROR:
 
 demo: $(READY) bubblewrap assets-if-possible
@@ -162,6 +163,10 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# Asks PyPI about each locked release.  A registry's mirror may have no advisories: that is said, and fails if STRICT.
+advisories: $(READY)
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --progress-spinner off $(if $(STRICT),--strict)
 
 install: $(READY)
 
