@@ -80,7 +80,11 @@ def _demand_writable(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA busy_timeout = 0")
     try:
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
+        try:
+            # Of a file that is open to be read, SQLite takes the line before for a mere BEGIN; not a write.
+            connection.execute("PRAGMA user_version = 0")
+        finally:
+            connection.execute("ROLLBACK")
     except sqlite3.Error as error:
         if word(error) != "locked":  # who finds another at work got past the question
             raise

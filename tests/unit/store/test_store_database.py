@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from sqlalchemy import select, text
 from sandbox.errors import Code, Refusal
 from sandbox.store.database import Database, insert_new, micros, moment
 from sandbox.store.schema import metadata, uses
+from sandbox.store.sqlite import _demand_writable
 
 
 def count(database: Database) -> int:
@@ -49,6 +51,22 @@ def test_commits_are_flushed_and_keys_are_enforced(path: Path, database: Databas
         pragmas = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in pragmas]
     assert found == ["wal", 2, 1, 30_000]
+
+
+def test_a_connection_that_can_only_read_is_refused_even_while_another_writes(
+    path: Path, database: Database
+) -> None:
+    """Where only the main file could not be opened to be written, ``BEGIN IMMEDIATE`` alone says nothing."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+        for busy in (nullcontext(), database.write()):
+            with busy, pytest.raises(sqlite3.OperationalError, match="readonly"):
+                _demand_writable(connection)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for busy in (nullcontext(), database.write()):
+            with busy:
+                _demand_writable(connection)
 
 
 def test_a_known_store_is_reopened(database: Database, place: str) -> None:
