@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -50,6 +51,18 @@ def pytest_configure() -> None:
         os.environ.setdefault(FLOOR_VARIABLE, level(available()))
     if missing:
         print(f"workers run without: {', '.join(sorted(missing))}")
+
+
+MEASURED = ("unit", "property", "spec", "escape", "audits", "tpch")
+"""Folders whose tests count for coverage; in the others all is run through doors, and tracing costs more than it tells."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that run whole gateways are not traced."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] not in MEASURED:
+            item.add_marker(pytest.mark.no_cover)
 
 
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -91,6 +91,15 @@ def take_apart(relation: Relation) -> Taken:
             return _leaf(relation)
 
 
+def _equated(condition: Expr) -> tuple[int, int] | None:
+    """The two columns that a condition sets equal."""
+    match condition:
+        case Call("eq", (Col(a), Col(b))):
+            return a, b
+        case _:
+            return None
+
+
 def _leaf(relation: Relation) -> Taken:
     return Taken((relation,), tuple(Col(i) for i in range(len(relation.fields))), ())
 
@@ -217,14 +226,12 @@ class _Lister:
 
     def _tie(self, part: Expr) -> None:
         """Columns set equal, as they are stored, are one column under two names."""
-        match part:
-            case Call("eq", (Col(a), Col(b))):
-                one, other = self.fields[a].facts.kind, self.fields[b].facts.kind
-                if one is other and one is not Kind.DOUBLE:
-                    low, high = sorted((self._root(a), self._root(b)))
-                    self.same[high] = low
-            case _:
-                return
+        if (both := _equated(part)) is None:
+            return
+        one, other = (self.fields[i].facts.kind for i in both)
+        if one is other and one is not Kind.DOUBLE:
+            low, high = sorted(self._root(i) for i in both)
+            self.same[high] = low
 
     def _root(self, index: int) -> int:
         while self.same[index] != index:
@@ -269,15 +276,11 @@ class _Lister:
     def _determined(self, shown: set[int], holds: Sequence[Expr]) -> set[int]:
         """The leaves of which another shown leaf's row names at most one row."""
         found: set[int] = set()
-        for part in holds:
-            match part:
-                case Call("eq", (Col(a), Col(b))):
-                    for one, other in ((a, b), (b, a)):
-                        leaf, by = self.owner[one], self.owner[other]
-                        if self.fields[one].unique and leaf != by and {leaf, by} <= shown and by not in found:
-                            found.add(leaf)
-                case _:
-                    continue
+        for a, b in filter(None, map(_equated, holds)):
+            for one, other in ((a, b), (b, a)):
+                leaf, by = self.owner[one], self.owner[other]
+                if self.fields[one].unique and leaf != by and {leaf, by} <= shown and by not in found:
+                    found.add(leaf)
         return found
 
     def _closure(self, shown: set[int], holds: Sequence[Expr]) -> list[int]:

@@ -45,6 +45,15 @@ def test_public_tables_list_the_groups_up_to_a_number(monkeypatch: pytest.Monkey
     assert release.selection is not None and release.listing is None
 
 
+def test_conditions_other_than_equalities_leave_the_list_as_long() -> None:
+    text = (
+        "SELECT h.hosp, z.zone, COUNT(*) FROM claim AS c JOIN hospital AS h ON c.hosp = h.hosp "
+        "JOIN zone AS z ON h.grade = z.city WHERE h.beds > 10 GROUP BY h.hosp, z.zone"
+    )
+    release = planned(text).priced[0].release
+    assert release.listing is not None and release.listing.most == 20
+
+
 @pytest.mark.parametrize(
     ("where", "domain"), [("IN ('a', 'b')", ("a", "b")), ("= 'a'", ("a",)), ("LIKE 'a%'", None)]
 )
