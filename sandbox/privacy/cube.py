@@ -80,7 +80,7 @@ def passes(kinds: Iterable[UnitStats], grid: Grid) -> bool:
 def withhold(cells: Sequence[Cell], grid: Grid, statistics: Statistics) -> frozenset[int]:
     """The cells to withhold: primary, then complementary until every remainder passes.
 
-    In each failing slice the smallest surviving cell by rows (then by number) is added.
+    To each failing slice the smallest surviving cells by rows (then by number) are added, as few as do.
     """
     return _Withholding(cells, grid, statistics).run()
 
@@ -97,9 +97,10 @@ class _Withholding:
         self.margins = [tuple(grid.cells.index(name) for name in m) for m in grid.outside_totals]
 
     def run(self) -> frozenset[int]:
-        crossing = cross(self.grid.outside_totals)
-        while more := self._remainders() or (self._spans() if crossing else set()):
+        self._remainders()
+        while cross(self.grid.outside_totals) and (more := self._spans()):
             self.withheld |= more
+            self._remainders()
         return frozenset(self.withheld)
 
     def _slice(self, cell: int, margin: tuple[int, ...]) -> Key:
@@ -109,28 +110,52 @@ class _Withholding:
         found = self.statistics(groups) if groups else {}
         return {group for group, kinds in found.items() if not passes(kinds, self.grid)}
 
-    def _remainders(self) -> set[int]:
-        """Cells to add because a remainder fails: the margins first, the whole table last."""
+    def _remainders(self) -> None:
+        """Withhold until every remainder passes or is its whole slice: the margins first, the table last.
+
+        A margin that is done stays done: what the next ones add are survivors, which pass, and passing
+        sets pass in union.
+        """
         for margin in [*self.margins, ()]:
-            numbers: dict[Key, int] = {}
+            taken, free = self._sliced(margin)
+            groups = dict(enumerate(taken))
+            failing = self._failing({cell: i for i, key in groups.items() for cell in taken[key]})
+            slices = {key: (taken[key], free[key]) for i, key in groups.items() if i in failing}
+            for key, count in self._needed(slices).items():
+                self.withheld.update(free[key][:count])
+
+    def _sliced(self, margin: tuple[int, ...]) -> tuple[dict[Key, list[int]], dict[Key, list[int]]]:
+        """Per slice of a margin: the withheld cells, and the surviving ones, the smallest first."""
+        taken: dict[Key, list[int]] = defaultdict(list)
+        free: dict[Key, list[int]] = defaultdict(list)
+        for cell in self.order:
+            side = taken if cell.id in self.withheld else free
+            side[self._slice(cell.id, margin)].append(cell.id)
+        return taken, free
+
+    def _needed(self, slices: Mapping[Key, tuple[list[int], list[int]]]) -> dict[Key, int]:
+        """How many free cells each failing slice needs at least: all of them where no number is enough.
+
+        What passes still passes with one survivor more, so the number is searched by doubling and halving,
+        all slices at once: looks at the data grow with the logarithm of a slice's cells, not with the cells.
+        """
+        low = dict.fromkeys(slices, 0)
+        high = {key: len(free) for key, (_, free) in slices.items()}
+        while tried := {
+            key: min(2 * low[key] + 1, (low[key] + high[key]) // 2)
+            for key in slices
+            if high[key] - low[key] > 1
+        }:
+            keys = dict(enumerate(tried))
             groups = {
-                c: numbers.setdefault(self._slice(c, margin), len(numbers)) for c in sorted(self.withheld)
+                cell: i
+                for i, key in keys.items()
+                for cell in (*slices[key][0], *slices[key][1][: tried[key]])
             }
             failing = self._failing(groups)
-            slices = [key for key, number in numbers.items() if number in failing]
-            if more := self._one_each(margin, slices):
-                return more
-        return set()
-
-    def _one_each(self, margin: tuple[int, ...], slices: list[Key]) -> set[int]:
-        """The smallest surviving cell of each slice, in one pass over the cells."""
-        wanted, chosen = set(slices), set[int]()
-        for cell in self.order:
-            key = self._slice(cell.id, margin)
-            if key in wanted and cell.id not in self.withheld:
-                wanted.discard(key)
-                chosen.add(cell.id)
-        return chosen
+            for i, key in keys.items():
+                (low if i in failing else high)[key] = tried[key]
+        return high
 
     def _spans(self) -> set[int]:
         """Cells to add because crossing totals together determine a failing set of withheld cells.

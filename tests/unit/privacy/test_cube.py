@@ -35,11 +35,13 @@ def stats(parts: list[dict[str, int]]) -> tuple[UnitStats, ...]:
     return (UnitStats(len(sums), (Totals(sum(top), top[0], top[1]),)),)
 
 
-def decide(data: Data, rules: Grid) -> set[Key]:
-    """Keys of the withheld cells."""
+def decide(data: Data, rules: Grid, asked: list[int] | None = None) -> set[Key]:
+    """Keys of the withheld cells; ``asked`` takes the number of cells of each look at the data."""
     keys = list(data)
 
     def statistics(groups: Mapping[int, int]) -> dict[int, tuple[UnitStats, ...]]:
+        if asked is not None:
+            asked.append(len(groups))
         return {
             g: stats([data[keys[c]] for c, of in groups.items() if of == g]) for g in set(groups.values())
         }
@@ -101,6 +103,16 @@ def test_margin_slices_pass_each() -> None:
 def test_nothing_left_to_withhold_ends() -> None:
     assert decide({("A",): people(1)}, grid(("a",))) == {("A",)}
     assert decide({}, grid(("a",))) == set()
+
+
+@pytest.mark.parametrize(("largest", "withheld"), [(10**9, 2000), (3_000, 52), (20, 2)])
+def test_few_looks_at_the_data_find_how_many_cells_are_needed(largest: int, withheld: int) -> None:
+    """A remainder that one unit dominates takes in many cells: 60 n - 20 of the others against the largest."""
+    data: Data = {("big",): {"big": largest}}
+    data |= {(f"c{i}",): {f"u{i}{part}": 20 for part in "abc"} for i in range(1_999)}
+    asked: list[int] = []
+    assert len(decide(data, grid(("a",), units=1, dominance=100), asked)) == withheld
+    assert len(asked) <= 25
 
 
 def test_dominance_of_a_remainder() -> None:
