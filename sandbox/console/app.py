@@ -86,11 +86,15 @@ class Console:
 
     def visit(self, request: Request, fields: Mapping[str, str]) -> Visit:
         """Who came, if anybody we know, and in which language."""
-        credential = door.credential(request)
-        person = None if not credential else self.reception.who(credential, caller(request))
+        token, session = door.bearer(request), door.session(request)
+        person = None
+        if token:
+            person = self.reception.who(token, caller(request))
+        elif session:
+            person = self.reception.visitor(session, caller(request))
         lang = spoken(request.cookies.get(LANGUAGE, ""), request.headers.get("accept-language", ""))
         known = NOBODY if person is None else person
-        return Visit(self, request, known, Locale(lang), credential or door.nonce(request), fields)
+        return Visit(self, request, known, Locale(lang), token or session or door.nonce(request), fields)
 
 
 def mount(

@@ -22,11 +22,16 @@ _BEARER: Final = "bearer "
 _YEAR: Final = 365 * 24 * 3600
 
 
-def credential(request: Request) -> str:
-    """What the visitor proves who they are with; "" if nothing."""
+def bearer(request: Request) -> str:
+    """The access token that came with the request, as scripts send it; "" if none."""
     given = request.headers.getlist("authorization")
     if len(given) == 1 and given[0].lower().startswith(_BEARER):
         return given[0][len(_BEARER) :].strip()
+    return ""
+
+
+def session(request: Request) -> str:
+    """The session that the browser is in; "" if in none."""
     return request.cookies.get(SESSION, "")
 
 
@@ -52,13 +57,16 @@ def enter(visit: Visit) -> Response:
     person = visit.console.reception.who(token, caller(visit.request)) if token else None
     if person is None:
         return _form(visit, onward, wrong=True)
+    sessions = visit.console.reception.sessions
+    sessions.end(session(visit.request), visit.now)  # whoever planted a cookie here does not come along
     response = RedirectResponse(onward, 303)
-    _keep(visit, response, SESSION, token)
+    _keep(visit, response, SESSION, sessions.begin(token, visit.now))
     return response
 
 
 def leave(visit: Visit) -> Response:
-    """Sign out."""
+    """Sign out, of every door that this sign-in opened."""
+    visit.console.reception.sessions.end(session(visit.request), visit.now)
     response = visit.go("/login")
     response.delete_cookie(SESSION, path=HOME)
     return response

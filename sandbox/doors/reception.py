@@ -1,4 +1,4 @@
-"""Whose token this is, for every door; and an end to guessing from one address.
+"""Whose token or session this is, for every door; and an end to guessing from one address.
 
 Invariants: who showed a valid token lately is never held up by what others try from the same address; a
 wrong token costs its address one try of a bounded stock, and an address without tries is refused before the
@@ -22,6 +22,7 @@ from sandbox.errors import Code, refuse
 from sandbox.model import Person
 from sandbox.store.accounts import Accounts
 from sandbox.store.log.desk import Desk
+from sandbox.store.sessions import Entrance
 
 TRIES: Final = 20
 """Wrong tokens in a row that an address may show."""
@@ -46,6 +47,7 @@ class Reception:
     """Receives people at all doors of one gateway."""
 
     def __init__(self, accounts: Accounts, desk: Desk, clock: Callable[[], dt.datetime]) -> None:
+        self.sessions = accounts.sessions
         self._accounts = accounts
         self._desk = desk
         self._clock = clock
@@ -58,12 +60,21 @@ class Reception:
 
         ``address``: where it came from.  Refuses TRIES where too many wrong ones came from there.
         """
+        return self._received(token, address, self._accounts.who)
+
+    def visitor(self, secret: str, address: str, entrance: Entrance = Entrance.CONSOLE) -> Person | None:
+        """The person whose session this is at a browser's door; otherwise as ``who``."""
+        return self._received(secret, address, lambda s, now: self.sessions.who(s, entrance, now))
+
+    def _received(
+        self, token: str, address: str, known: Callable[[str, dt.datetime], Person | None]
+    ) -> Person | None:
         now, place = self._clock(), _place(address)
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         with self._lock:
             if digest not in self._known and self._left(place, now) < 1:
                 raise refuse(Code.TRIES)
-        person = self._accounts.who(token, now)
+        person = known(token, now)
         with self._lock:
             if person is None:
                 self._known.pop(digest, None)

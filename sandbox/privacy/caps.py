@@ -10,9 +10,10 @@ What a cap c costs.  A total clipped at c is wrong by noise, whose half-width gr
 excess: the sum over units of max(0, norm - c), which only falls with c.  The excess is estimated twice,
 as it likely is and as it may be at 95 %, in three parts from the bottom of the histogram to its top.
 
-1. *Bins that are seen.*  A bin is seen if its count stands out of the noise; the highest seen bin is the
-   top.  Bins up to the top count with their noisy count: likely, times the distance of their middle
-   from c; at most, that of their upper edge, and 1.645 standard deviations of that sum's noise more.
+1. *Bins that are seen.*  A bin is seen if its count stands out of the noise, with the one below it or by
+   itself; the highest seen bin is the top.  Bins up to the top count with their noisy count: likely, times
+   the distance of their middle from c; at most, that of their upper edge, and 1.645 standard deviations of
+   that sum's noise more.
 2. *A tail beyond the top that is felt.*  No bin of it stands out, but all together they do.  With the small
    share of the budget that a histogram gets, they may hold a large part of the total, and what can be said
    of them rests on an assumption: counts per bin fall geometrically beyond the top, as those of Pareto and
@@ -53,9 +54,9 @@ _HEAVY_RATIO: Final = 0.6  # Pareto index 1.5
 _HIDDEN_RATIO: Final = 0.5  # Pareto index 2: a finite variance
 _ENDED: Final = 0.05  # a tail ends where fewer units than this are expected beyond
 _RARE: Final = 0.1  # likewise in one cell, where the counts are upper estimates already
-_SEEN: Final = 2.0  # half-widths that a bin must reach beside a neighbour, ...
-_SEEN_ALONE: Final = 3.0  # ... or alone, since one among many bins may be high by chance
-_NEIGHBOUR: Final = 0.5
+_SEEN: Final = 2.0  # half-widths that a bin must reach beside a seen neighbour, ...
+_SEEN_ALONE: Final = 4.0  # ... or alone, since one among many bins may be high by chance
+_BEYOND: Final = 3.0  # half-widths that the units beyond all edges must reach
 
 LEFT: Final = 0.5
 """The part of an excess that remains as error where values are corrected: cells differ, and estimates err."""
@@ -125,7 +126,7 @@ def choose(
     model = _Model(bins, counts[: top + 1], likely, stated, deviation, left, 1 if whole else 0)
     candidates = range(min(top + 1 + max(len(model.expected), len(model.stated)), len(bins)))
     chosen = min(candidates, key=lambda i: half_width_of(bins[i]) + model.typical(i, share))
-    if beyond > _SEEN_ALONE * histogram_half_width:
+    if beyond > _BEYOND * histogram_half_width:
         return Cap(bins[-1], math.inf)
     return model.cap(chosen, visible=found >= 0)
 
@@ -238,9 +239,14 @@ def _checked(
 
 
 def _top(noisy: Sequence[int], half_width: float) -> int:
-    """The highest bin that stands out of the noise, or -1."""
+    """The highest bin that stands out of the noise, or -1.
+
+    What is taken for a top by chance makes the cap as high, and the noise: of Laplace, whose tail is the
+    longer, a bin is over t half-widths with probability 20^-t / 2.  One of 40 is, alone or with the one
+    below, in one draw of 5,000; of the discrete Gaussian, in one of millions.
+    """
     for b in reversed(range(len(noisy))):
-        beside = b == 0 or noisy[b - 1] > _NEIGHBOUR * half_width
+        beside = b == 0 or noisy[b - 1] > _SEEN * half_width
         if noisy[b] > (_SEEN if beside else _SEEN_ALONE) * half_width:
             return b
     return -1

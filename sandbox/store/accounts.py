@@ -19,6 +19,7 @@ from sandbox.model import Person
 from sandbox.policy.roles import Role
 from sandbox.store.database import Database, insert_new, micros, moment
 from sandbox.store.schema import people, tokens
+from sandbox.store.sessions import Sessions
 
 ROLES: Final = tuple(role.value for role in Role)
 PREFIX: Final = "ds_"
@@ -42,6 +43,7 @@ class Accounts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.sessions = Sessions(database)
 
     def issue(self, person: Person, label: str, now: dt.datetime, expires: dt.datetime | None = None) -> str:
         """A new token for ``person`` (registered on first use): its text, which is never seen again.

@@ -211,6 +211,21 @@ tokens = Table(
     Column("revoked", BigInteger),
 )
 
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("login", LargeBinary, nullable=False),
+    Column("door", String, nullable=False),
+    Column("person", String, ForeignKey("people.name"), nullable=False),
+    Column("token", LargeBinary, ForeignKey("tokens.hash"), nullable=False),
+    Column("begun", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+    Column("ended", BigInteger),
+    Index("sessions_by_login", "login"),
+)
+"""Sessions of browsers.  ``login``: the sign-in that they go back to; ``token``: what was shown then."""
+
 freezes = Table(
     "freezes",
     metadata,

@@ -40,7 +40,7 @@ class Browser:
     def __init__(self, client: Sender, accounts: Accounts, person: Person, now: dt.datetime) -> None:
         self._client = client
         self.person = person
-        self.token = accounts.issue(person, "console", now)
+        self.session = accounts.sessions.begin(accounts.issue(person, "console", now), now)
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """Open a page."""
@@ -48,11 +48,11 @@ class Browser:
 
     def post(self, path: str, fields: dict[str, str] | None = None, **headers: str) -> httpx.Response:
         """Submit a form, with its token unless it names another."""
-        given = {"csrf": form_token(self.token), **(fields or {})}
+        given = {"csrf": form_token(self.session), **(fields or {})}
         return self._send("POST", path, headers, data=given)
 
     def _send(self, method: str, path: str, headers: dict[str, str], **rest: Any) -> httpx.Response:
-        bearing = {"cookie": f"ds_session={self.token}", "accept-language": "en"}
+        bearing = {"cookie": f"ds_session={self.session}", "accept-language": "en"}
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self._client.request(method, "/console" + path, headers=bearing | named, **rest)
 

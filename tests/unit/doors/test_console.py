@@ -18,6 +18,7 @@ from sandbox.model import Person
 from sandbox.policy.roles import TABLE, Role
 from sandbox.store.accounts import Accounts
 from sandbox.store.database import Database
+from sandbox.store.sessions import Entrance
 from tests.support.console import HOSTILE, Browser, Marks
 
 NOW = dt.datetime(2026, 3, 4, 22, 0, 0, tzinfo=dt.UTC)
@@ -88,9 +89,35 @@ def test_signing_in_and_out(client: Any, database: Database) -> None:
     assert entered.status_code == 303 and entered.headers["location"] == "/console/log"
     kept = entered.headers["set-cookie"]
     assert "HttpOnly" in kept and "SameSite=strict" in kept and "Path=/console" in kept
-    session = {"cookie": f"ds_session={token}"}
-    left = client.post("/console/logout", data={"csrf": form_token(token)}, headers=session)
+    secret = entered.cookies["ds_session"]
+    assert token not in kept and secret not in (token, nonce)
+    session = {"cookie": f"ds_session={secret}"}
+    assert client.get("/console/log", headers=session).status_code == 200
+    left = client.post("/console/logout", data={"csrf": form_token(secret)}, headers=session)
     assert left.headers["location"] == "/console/login" and 'ds_session=""' in left.headers["set-cookie"]
+    assert client.get("/console/log", headers=session).status_code == 303  # the secret alone opens nothing
+
+
+def test_a_session_planted_before_signing_in_is_not_the_one_that_is_signed_in(
+    client: Any, database: Database
+) -> None:
+    """Session fixation: what another knew before is worth nothing afterwards, be it made up or their own."""
+    client.headers.clear()
+    accounts = Accounts(database)
+    token = accounts.issue(PEOPLE["bureau"], "console", NOW)
+    theirs = accounts.sessions.begin(accounts.issue(PEOPLE["analyst"], "console", NOW), NOW)
+    for planted in ("made-up", theirs):
+        cookie = {"cookie": f"ds_nonce=n; ds_session={planted}"}
+        fields = {"csrf": form_token(planted), "next": "/console/log", "token": token}
+        entered = client.post("/console/login", data=fields, headers=cookie)
+        assert entered.status_code == 303 and entered.cookies["ds_session"] != planted
+        assert accounts.sessions.who(planted, Entrance.CONSOLE, NOW) is None
+
+
+def test_a_token_in_the_cookie_opens_nothing(client: Any, database: Database) -> None:
+    client.headers.clear()
+    token = Accounts(database).issue(PEOPLE["bureau"], "console", NOW)
+    assert client.get("/console/log", headers={"cookie": f"ds_session={token}"}).status_code == 303
 
 
 def test_a_form_for_signing_in_from_elsewhere_is_refused(client: Any, database: Database) -> None:
@@ -106,7 +133,7 @@ def test_a_form_for_signing_in_from_elsewhere_is_refused(client: Any, database: 
 def test_forms_count_only_with_the_visitors_own_token(browse: Opened, gateway: Any, page: Any) -> None:
     browser = browse(min(TABLE[page.action]))
     fields = {"scope": "everything", "reason": "x", "confirmed": "yes", "sql": "SELECT 1", "grant": "G-1"}
-    for forged in ("", form_token("another"), browser.token, "\udcff"):
+    for forged in ("", form_token("another"), browser.session, "\udcff"):
         found = browser.post(page.path, {**fields, "csrf": forged.encode("utf-8", "replace").decode()})
         assert found.status_code == 400 and "not from this session" in found.text
     assert gateway.asked == []
@@ -311,7 +338,7 @@ def test_what_is_unexpected_is_a_page_without_its_text(browse: Opened) -> None:
 
 def test_forms_have_a_form(browse: Opened, client: Any) -> None:
     browser = browse("analyst")
-    bearing = {"cookie": f"ds_session={browser.token}"}
+    bearing = {"cookie": f"ds_session={browser.session}"}
     for body, kind, status in (
         (b"{}", "application/json", 400),
         (b"a=%ff", "application/x-www-form-urlencoded", 400),

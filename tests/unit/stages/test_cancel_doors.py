@@ -70,8 +70,9 @@ def by_http(gateway: Gateway, token: str) -> None:
 
 
 def by_console(gateway: Gateway, token: str) -> None:
-    fields = {"csrf": form_token(token), "grant": "G-DP", "sql": COUNTED}
-    found = post(gateway, "/console/ask/stop", {"cookie": f"ds_session={token}"}, fields)
+    session = gateway.accounts.sessions.begin(token, dt.datetime.now(dt.UTC))
+    fields = {"csrf": form_token(session), "grant": "G-DP", "sql": COUNTED}
+    found = post(gateway, "/console/ask/stop", {"cookie": f"ds_session={session}"}, fields)
     assert found.status_code == 200 and "GROUP BY city" in found.text  # what was written stays
 
 

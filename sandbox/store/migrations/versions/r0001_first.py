@@ -265,6 +265,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("hash"),
         sa.UniqueConstraint("id"),
     )
+    op.create_table(
+        "sessions",
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("login", sa.LargeBinary(), nullable=False),
+        sa.Column("door", sa.String(), nullable=False),
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("token", sa.LargeBinary(), nullable=False),
+        sa.Column("begun", sa.BigInteger(), nullable=False),
+        sa.Column("seen", sa.BigInteger(), nullable=False),
+        sa.Column("ended", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["person"],
+            ["people.name"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["token"],
+            ["tokens.hash"],
+        ),
+        sa.PrimaryKeyConstraint("hash"),
+    )
+    op.create_index("sessions_by_login", "sessions", ["login"], unique=False)
     op.execute("INSERT INTO log_head (id, size) VALUES (0, 0)")
     for statement in fences.statements(op.get_bind().dialect.name):
         op.execute(statement)
