@@ -25,6 +25,7 @@
 #   make fuzz-queries N=100000   random queries against the naive engine
 #   make audit-epsilon N=100000  empirical lower bounds on the privacy loss, N answers a database
 #   make escape          what a hostile worker can reach: probes from inside its box
+#   make notebook-escape     what a kernel can reach: probes from inside an analyst's box
 #   make connectors          every kind of source against the real thing, faults too
 #   make detectors           precision and recall of the identifier detectors
 #   make postgresql          the PostgreSQL server that tests start (Debian, as root)
@@ -48,7 +49,7 @@ JOBS ?= 4
 N ?= 20000
 SCALE ?= 1
 
-.PHONY: advisories fuzz hostile soak chaos assets browser chromium demo test connectors detectors mariadb race crash ingest-crash faults escape postgresql bubblewrap compiler bench-store bench tpch peers corpus noninterference watched bench-log bench-log-postgresql laws fuzz-queries audit-epsilon lint format lock install clean
+.PHONY: notebook-escape advisories fuzz hostile soak chaos assets browser chromium demo test connectors detectors mariadb race crash ingest-crash faults escape postgresql bubblewrap compiler bench-store bench tpch peers corpus noninterference watched bench-log bench-log-postgresql laws fuzz-queries audit-epsilon lint format lock install clean
 .DELETE_ON_ERROR:
 
 demo: $(READY) bubblewrap assets-if-possible
@@ -114,6 +115,9 @@ peers: $(READY)
 
 escape: $(READY) bubblewrap
 	$(BIN)/python -m tests.escape.run
+
+notebook-escape: $(READY) bubblewrap
+	$(BIN)/python -m tests.notebooks.escape
 
 race: $(READY) postgresql
 	$(BIN)/python tests/faults/race.py

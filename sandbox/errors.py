@@ -547,6 +547,9 @@ class Code(Enum):
         "{hint}",
         "{hint}",
     )
+    NOTEBOOKS = Meaning(
+        707, 503, "the notebook cannot be opened: {subject}", "无法打开笔记本：{subject}", "{hint}", "{hint}"
+    )
     # 8xx doors
     WHO = Meaning(
         801, 401, "no valid credentials", "凭证无效", "send a valid bearer token", "请提供有效的令牌"

@@ -3,6 +3,7 @@
     sandbox.toml   settings          policies/    documents          snapshots/   published copies
     store.db       ledger, log       sources/     files to ingest    spill/       workers' overflow
     log/           tiles, checkpoint and signing keys of the audit log
+    notebooks/     analysts' own files
 
 Invariants: a home is private to its owner (0700); ``sandbox.toml`` is read whole or refused whole, and an
 unknown key is a mistake; nothing outside ``data`` and ``policies`` is written.
@@ -89,6 +90,19 @@ every_s = 60
 personal_days = 0
 answers_days = 0
 
+# Notebooks: the port they are served on (0: none), an origin of its own, and the address that browsers know
+# it by where a proxy stands before it, best under another host name; what one analyst may have; how many
+# analysts at a time; after how many minutes without use they end.
+# 笔记本：端口（0 为不提供）、对外网址、每人内存、磁盘与临时空间、同时人数、空闲分钟数。
+[notebooks]
+port = 8351
+url = ""
+memory_mb = 2048
+disk_mb = 2048
+scratch_mb = 256
+most = 10
+idle_minutes = 60
+
 # The service's own log on standard error: "plain" lines or "json".  Where OpenTelemetry traces are sent, such
 # as "http://127.0.0.1:4318/v1/traces" (OTLP); "": nowhere.  服务日志格式；链路追踪地址，空为不发送。
 [observe]
@@ -163,6 +177,20 @@ class Observe:
 
 
 @dataclass(frozen=True, slots=True)
+class Notebooks:
+    """Port of the notebooks' origin (0: none) and its address for browsers; megabytes of memory, of
+    files and of scratch an analyst; analysts at a time; minutes without use after which a server ends."""
+
+    port: int = 8351
+    url: str = ""
+    memory_mb: int = 2048
+    disk_mb: int = 2048
+    scratch_mb: int = 256
+    most: int = 10
+    idle_minutes: int = 60
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What ``sandbox.toml`` says.  ``release_clock_ms``: 0 releases answers at once."""
 
@@ -178,6 +206,7 @@ class Settings:
     encryption: Encryption = field(default_factory=Encryption)
     witness: Witness = field(default_factory=Witness)
     retention: Retention = field(default_factory=Retention)
+    notebooks: Notebooks = field(default_factory=Notebooks)
     observe: Observe = field(default_factory=Observe)
 
 
@@ -195,6 +224,12 @@ _LIMITS: Final[dict[str, tuple[int, int]]] = {
     "queue.waiting": (0, 256),
     "queue.patience_s": (1, 3600),
     "witness.every_s": (1, 86_400),
+    "notebooks.port": (0, 65_535),
+    "notebooks.memory_mb": (256, 1 << 20),
+    "notebooks.disk_mb": (1, 1 << 20),
+    "notebooks.scratch_mb": (16, 1 << 16),
+    "notebooks.most": (1, 1000),
+    "notebooks.idle_minutes": (1, 10_080),
     "retention.personal_days": (0, 36_500),
     "retention.answers_days": (0, 36_500),
 }
@@ -256,6 +291,11 @@ class Home:
     def sources(self) -> Path:
         """Where source files may be put for ingestion."""
         return self.data / "sources"
+
+    @property
+    def notebooks(self) -> Path:
+        """Analysts' own files, a folder each."""
+        return self.data / "notebooks"
 
     @property
     def spill(self) -> Path:
@@ -327,7 +367,7 @@ def read_settings(data: bytes) -> Settings:
     return replace(Settings(**top), **parts)
 
 
-_Part = Worker | Queue | Tls | Encryption | Witness | Retention | Observe
+_Part = Worker | Queue | Tls | Encryption | Witness | Retention | Notebooks | Observe
 
 _TABLES: Final[dict[str, type[_Part]]] = {
     "worker": Worker,
@@ -336,6 +376,7 @@ _TABLES: Final[dict[str, type[_Part]]] = {
     "encryption": Encryption,
     "witness": Witness,
     "retention": Retention,
+    "notebooks": Notebooks,
     "observe": Observe,
 }
 
@@ -372,12 +413,16 @@ def _read(
             _check_key(value, wrong)
         elif key == "observe.traces":
             _check_collector(value, wrong)
+        elif key == "notebooks.url":
+            _check_origin(value, wrong)
         elif key == "store":
             _check_store(value, wrong)
     return found
 
 
-_MAY_BE_EMPTY: Final = frozenset({"tls.certificate", "tls.key", "encryption.key", "observe.traces"})
+_MAY_BE_EMPTY: Final = frozenset(
+    {"tls.certificate", "tls.key", "encryption.key", "notebooks.url", "observe.traces"}
+)
 _ONE_OF: Final = {"worker.floor": FLOORS, "observe.logs": LOGS}
 
 
@@ -399,6 +444,14 @@ def _check_collector(value: str, wrong: list[Reason]) -> None:
     elif place.username is not None or place.query:
         zh = "凭证请放在 OTEL_EXPORTER_OTLP_HEADERS 中"
         wrong.append(_mistake("observe.traces", "a secret", "one in OTEL_EXPORTER_OTLP_HEADERS", zh))
+
+
+def _check_origin(value: str, wrong: list[Reason]) -> None:
+    """An origin: no path, for JupyterLab stands at its root."""
+    place = urlsplit(value)
+    if value and (place.scheme not in ("http", "https") or value != f"{place.scheme}://{place.netloc}"):
+        zh = "应为 https://主机，末尾无斜杠"
+        wrong.append(_mistake("notebooks.url", "no origin", "https://host, without a slash after it", zh))
 
 
 def _check_store(value: str, wrong: list[Reason]) -> None:

@@ -31,6 +31,7 @@ from sandbox.console import (
     catalogue,
     door,
     logs,
+    notebooks,
     owner,
     supervision,
 )
@@ -39,7 +40,7 @@ from sandbox.console.page import Page
 from sandbox.console.paint import Painter
 from sandbox.console.visit import HOME, Visit, address, read_form
 from sandbox.doors.http_shield import incident
-from sandbox.doors.ports import Gateway
+from sandbox.doors.ports import Gateway, Lodging
 from sandbox.doors.reception import Reception, caller
 from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.model import Person
@@ -58,6 +59,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *door.PAGES,
     *catalogue.PAGES,
     *ask.PAGES,
+    *notebooks.PAGES,
     *answers.PAGES,
     *budgets.PAGES,
     *logs.PAGES,
@@ -79,6 +81,7 @@ class Console:
     clock: Callable[[], dt.datetime]
     painter: Painter
     kept: answers.Kept
+    lodging: Lodging | None
 
     def render(self, template: str, visit: Visit, facts: Mapping[str, object]) -> str:
         """A template, filled in."""
@@ -103,9 +106,10 @@ def mount(
     accounts: Accounts,
     reception: Reception,
     clock: Callable[[], dt.datetime],
+    lodging: Lodging | None = None,
 ) -> None:
     """Put the console where browsers find it."""
-    app.mount(HOME, create_console(gateway, accounts, reception, clock))
+    app.mount(HOME, create_console(gateway, accounts, reception, clock, lodging))
     app.router.add_route(HOME, lambda _: RedirectResponse(HOME + "/", 308), include_in_schema=False)
 
 
@@ -120,10 +124,14 @@ class Files(StaticFiles):
 
 
 def create_console(
-    gateway: Gateway, accounts: Accounts, reception: Reception, clock: Callable[[], dt.datetime]
+    gateway: Gateway,
+    accounts: Accounts,
+    reception: Reception,
+    clock: Callable[[], dt.datetime],
+    lodging: Lodging | None,
 ) -> Starlette:
     """The application, to be mounted at ``HOME``."""
-    console = Console(gateway, accounts, reception, clock, Painter(_version()), answers.Kept())
+    console = Console(gateway, accounts, reception, clock, Painter(_version()), answers.Kept(), lodging)
     routes = [Route(page.path, _endpoint(console, page), methods=[page.method]) for page in PAGES]
     app = Starlette(routes=[Mount("/static", Files(directory=STATIC)), *routes])
     app.add_exception_handler(HTTPException, _missing(console))

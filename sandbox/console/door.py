@@ -31,8 +31,10 @@ def bearer(request: Request) -> str:
 
 
 def session(request: Request) -> str:
-    """The session that the browser is in; "" if in none."""
-    return request.cookies.get(SESSION, "")
+    """The session that the browser is in; "" if in none, or in two: one of them was planted."""
+    given = "; ".join(request.headers.getlist("cookie"))
+    twice = sum(part.partition("=")[0].strip() == SESSION for part in given.split(";")) > 1
+    return "" if twice else request.cookies.get(SESSION, "")
 
 
 def nonce(request: Request) -> str:

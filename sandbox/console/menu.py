@@ -24,6 +24,7 @@ ITEMS: Final = (
     Item("/holdings", Words("我的数据", "My data"), Action.HOLDINGS),
     Item("/catalogue", Words("目录", "Catalogue"), Action.CATALOGUE),
     Item("/ask", Words("查询", "Query"), Action.ASK),
+    Item("/notebooks", Words("笔记本", "Notebooks"), Action.NOTEBOOKS),
     Item("/log", Words("日志", "Log"), Action.LOG),
     Item("/budgets", Words("预算", "Budgets"), Action.BUDGETS),
     Item("/cases", Words("申请与审核", "Cases"), Action.CASES),

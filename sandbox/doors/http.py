@@ -35,7 +35,7 @@ from sandbox.doors.asking import (
 )
 from sandbox.doors.http_shield import Shield
 from sandbox.doors.metrics import CONTENT_TYPE, Metrics
-from sandbox.doors.ports import Gateway
+from sandbox.doors.ports import Gateway, Lodging
 from sandbox.doors.reception import Reception, caller
 from sandbox.doors.report_pdf import as_pdf
 from sandbox.errors import Code, Reason, Refusal, refuse
@@ -47,6 +47,8 @@ from sandbox.store.ledger import MOST
 
 Clock = Callable[[], dt.datetime]
 SCHEME: Final = "bearer "
+KNOWN: Final = "sandbox.person"
+"""In a request's scope: the name of the person whose own socket it came through.  No client can set it."""
 
 
 def utc_now() -> dt.datetime:
@@ -64,11 +66,20 @@ class Door:
         self.metrics = Metrics()
 
     def who(self, request: Request) -> Person:
-        """The person whose token this is.  Refuses with ``Code.WHO`` or ``Code.TRIES``."""
+        """The person whose token, or socket, this is.  Refuses with ``Code.WHO`` or ``Code.TRIES``."""
+        if (known := request.scope.get(KNOWN)) is not None:
+            return self._still(known)
         given = request.headers.getlist("authorization")
         if len(given) != 1 or not given[0].lower().startswith(SCHEME):
             raise refuse(Code.WHO)
         person = self._reception.who(given[0][len(SCHEME) :].strip(), caller(request))
+        if person is None:
+            raise refuse(Code.WHO)
+        return person
+
+    def _still(self, known: str) -> Person:
+        """Who a socket belongs to, as long as they have an account in use."""
+        person = self._reception.person(known)
         if person is None:
             raise refuse(Code.WHO)
         return person
@@ -275,9 +286,13 @@ class App(FastAPI):
 
 
 def create_app(
-    gateway: Gateway, accounts: Accounts, clock: Clock = utc_now, traces: tracing.Traces | None = None
+    gateway: Gateway,
+    accounts: Accounts,
+    clock: Clock = utc_now,
+    traces: tracing.Traces | None = None,
+    lodging: Lodging | None = None,
 ) -> App:
-    """The application.  The caller closes the gateway, and the traces."""
+    """The application.  The caller closes the gateway, the traces, and the ``lodging``: notebooks, if any."""
     reception = Reception(accounts, gateway.desk, clock)
     app = App(Door(gateway, reception, clock), traces or tracing.Traces())
     for path, endpoint in _ENDPOINTS.items():
@@ -292,7 +307,7 @@ def create_app(
             response_class=Response,
             name=path.rsplit("/", 1)[-1],
         )
-    mount(app, gateway, accounts, reception, clock)
+    mount(app, gateway, accounts, reception, clock, lodging)
     return app
 
 

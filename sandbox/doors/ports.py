@@ -15,6 +15,7 @@ from sandbox.casework.supervision import Report
 from sandbox.catalogue import Catalogue
 from sandbox.home import Home
 from sandbox.model import Answer, Balance, Explained, Person, Refused, Request
+from sandbox.notebooks.rooms import Standing
 from sandbox.policy.documents import Documents, Grant
 from sandbox.store.freezes import Drill, Freeze, Scope
 from sandbox.store.log.desk import Desk
@@ -166,3 +167,19 @@ def open_gateway(home: Home) -> Gateway:
     from sandbox.gateway import open_gateway as opened
 
     return opened(home)
+
+
+class Lodging(Protocol):
+    """The notebooks, as the console needs them."""
+
+    def standing(self, person: Person) -> Standing:
+        """What this person's server uses."""
+        ...
+
+    def ticket(self, session: str, host: str, lang: str) -> str:
+        """An address that opens this session's notebooks, once; ``host``: by which the console is called."""
+        ...
+
+    def stop(self, person: Person) -> bool:
+        """End this person's server; whether there was one."""
+        ...

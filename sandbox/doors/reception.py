@@ -66,6 +66,12 @@ class Reception:
         """The person whose session this is at a browser's door; otherwise as ``who``."""
         return self._received(secret, address, lambda s, now: self.sessions.who(s, entrance, now))
 
+    def person(self, name: str) -> Person | None:
+        """The person of this name, entered in the log; ``None`` if they have no token in use."""
+        person = self._accounts.person(name, self._clock())
+        self._desk.came(person)
+        return person
+
     def _received(
         self, token: str, address: str, known: Callable[[str, dt.datetime], Person | None]
     ) -> Person | None:

@@ -18,8 +18,9 @@ from anyio import to_thread
 
 from sandbox import __version__
 from sandbox.doors import logs
-from sandbox.doors.http import create_app
+from sandbox.doors.http import create_app, utc_now
 from sandbox.doors.http_protocol import Protocol
+from sandbox.doors.notebook_service import NotebookService, missing
 from sandbox.doors.ports import Gateway
 from sandbox.doors.tracing import Traces
 from sandbox.errors import Refusal
@@ -66,11 +67,18 @@ def server(
     host: str | None = None,
     port: int | None = None,
     traces: Traces | None = None,
+    notebooks: NotebookService | None = None,
 ) -> uvicorn.Server:
-    """A server ready to run; ``host`` and ``port`` override the home's settings.  The caller ends traces."""
+    """A server ready to run; ``host`` and ``port`` override the home's settings.
+
+    The caller ends traces and notebooks, which are served from now on.
+    """
     settings = home.settings
+    app = create_app(gateway, accounts, traces=traces, lodging=None if notebooks is None else notebooks.door)
+    if notebooks is not None:
+        notebooks.serve(app)
     config = uvicorn.Config(
-        create_app(gateway, accounts, traces=traces),
+        app,
         host=settings.host if host is None else host,
         port=settings.port if port is None else port,
         loop="uvloop",
@@ -106,6 +114,22 @@ def _following(gateway: Gateway, ended: threading.Event) -> None:
             WATCH.error("the log cannot be judged: %s", trouble.reasons[0].code.id)
 
 
+def lodging(home: Home, gateway: Gateway, accounts: Accounts, port: int | None) -> NotebookService | None:
+    """The notebooks, if the settings ask for them and this machine can; else why not is said."""
+    wanted = home.settings.notebooks.port
+    lacking = missing() if wanted else None
+    if not wanted or lacking is not None:
+        if lacking is not None:
+            WATCH.warning("notebooks are not served: %s", lacking.en)
+        return None
+    console = home.settings.port if port is None else port
+    try:
+        return NotebookService(home, gateway, accounts, utc_now, console_port=console)
+    except OSError:
+        WATCH.warning("notebooks are not served: port %d is taken", wanted)
+        return None
+
+
 def serve(home: Home, gateway: Gateway, host: str | None = None, port: int | None = None) -> None:
     """Serve until interrupted, then let running requests end and close gateway and store."""
     logging.captureWarnings(True)
@@ -113,18 +137,23 @@ def serve(home: Home, gateway: Gateway, host: str | None = None, port: int | Non
     traces = Traces(home.settings.observe.traces)
     gateway.desk.started(__version__, layers)
     database, over = Database(home.store), threading.Event()
+    notebooks: NotebookService | None = None
     for work in (_watching, _following):
         threading.Thread(target=work, args=(gateway, over), daemon=True).start()
     # Once it has ended, uvicorn raises the signal again; that must not cut off what follows.
     before = {number: signal.signal(number, _ended) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        running = server(home, gateway, Accounts(database), host, port, traces)
+        accounts = Accounts(database)
+        notebooks = lodging(home, gateway, accounts, port)
+        running = server(home, gateway, accounts, host, port, traces, notebooks)
         WATCH.info("workers are confined by: %s", ", ".join(layers))
         running.run()
     finally:
         over.set()
         for number, handler in before.items():
             signal.signal(number, handler)
+        if notebooks is not None:
+            notebooks.close()
         traces.close()
         gateway.close()
         database.close()

@@ -47,7 +47,7 @@ def obey(orders: dict[str, Any]) -> None:
     if orders["landlock"]:
         landlock.restrict(orders["reads"], orders["writes"])
     if orders["filter"]:
-        seccomp.load()
+        seccomp.load(orders["filter"])
 
 
 def _give_up_root(libc: ctypes.CDLL, user: list[int] | None) -> None:

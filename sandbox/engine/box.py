@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import sandbox
+from sandbox.engine import seccomp
 from sandbox.engine.layers import Layer
 
 ROOT: Final = str(Path(sandbox.__file__).resolve().parent.parent)
@@ -74,7 +75,7 @@ class Box:
                 **({"NPROC": _BASE_THREADS + self.threads} if confined else {}),
             },
             "landlock": Layer.LANDLOCK in self.layers,
-            "filter": Layer.FILTER in self.layers,
+            "filter": seccomp.QUERIES if Layer.FILTER in self.layers else "",
             "reads": [*code(), *self.code, *self.reads, "/dev/urandom", *_SELF],
             "writes": [*([scratch] if scratch else []), "/dev/null"],
         }
@@ -94,10 +95,9 @@ class Box:
         return [*_APART, *who, *self._mounts(scratch)]
 
     def _mounts(self, scratch: str) -> Iterator[str]:
-        for path in _LOADER:
-            if os.path.islink(path):
-                yield from ("--symlink", os.readlink(path), path)
-        for folder in _above((*_DEVICES, *code(), *self.code, *self.reads, *([scratch] if scratch else []))):
+        for link in loader():
+            yield from link
+        for folder in above((*_DEVICES, *code(), *self.code, *self.reads, *([scratch] if scratch else []))):
             yield from ("--dir", folder)  # bubblewrap would make them for root alone
         for path in (*code(), *self.code):
             yield from ("--ro-bind-try", path, path)
@@ -110,7 +110,14 @@ class Box:
         yield from ("--remount-ro", "/")
 
 
-def _above(paths: tuple[str, ...]) -> list[str]:
+def loader() -> Iterator[tuple[str, str, str]]:
+    """The system's links to where its libraries are."""
+    for path in _LOADER:
+        if os.path.islink(path):
+            yield "--symlink", os.readlink(path), path
+
+
+def above(paths: tuple[str, ...]) -> list[str]:
     """Every folder above these paths, highest first."""
     return sorted({str(folder) for path in paths for folder in Path(path).parents} - {"/"})
 

@@ -73,7 +73,7 @@ class Child:
         self._channel = Channel(*_descriptors(self._popen))
         if folder is not None:
             scratch.watch(self, box.spill_size)
-        self._send(Frame(box.orders(self.scratch, user)))
+        self.tell(Frame(box.orders(self.scratch, user)))
 
     @property
     def pid(self) -> int:
@@ -118,7 +118,8 @@ class Child:
         self._killed = True
         self._finish()
 
-    def _send(self, orders: Frame) -> None:
+    def tell(self, orders: Frame) -> None:
+        """Send one frame that nothing answers; ``ChildGone`` if it is not taken."""
         try:
             self._channel.send(orders, time.monotonic() + _ORDERS_S)
         except (OSError, TimeoutError):

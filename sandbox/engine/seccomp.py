@@ -1,8 +1,12 @@
-"""The allow list of system calls, compiled and loaded by libseccomp.
+"""The filters of system calls, compiled and loaded by libseccomp: one for queries, one for notebooks.
 
-What Python, DuckDB and Arrow need to compute over open files; none that starts a program or a process, opens
-a socket, looks at or signals another process, changes an owner, a mode, a mount, a namespace or a key.  A
-call that is not listed fails with EPERM; a call of another architecture ends the process.
+Queries have an allow list: what Python, DuckDB and Arrow need to compute over open files; none that starts a
+program or a process, opens a socket, looks at or signals another process, changes an owner, a mode, a mount,
+a namespace or a key.  A call that is not listed fails with EPERM; a call of another architecture ends the
+process.
+
+Notebooks start programs and talk through Unix sockets, so theirs is a list of what nobody needs there: other
+families of sockets, other processes' memory, mounts, namespaces, keys, and the kernel's own machinery.
 
 libseccomp is bound here directly: its Python packages are this same binding, and need the same library.
 """
@@ -18,7 +22,10 @@ _LIBRARY: Final = "libseccomp.so.2"
 _ALLOW: Final = 0x7FFF0000
 _ERRNO: Final = 0x00050000
 _THREADS: Final = 4  # SCMP_FLTATR_CTL_TSYNC: all threads, not only the one that asks
-_EQUAL, _MASKED_EQUAL = 4, 7
+_EQUAL, _AT_LEAST, _MASKED_EQUAL = 4, 5, 7
+_FAMILIES: Final = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6: a box has no network but its own loopback
+_LAST_FAMILY: Final = 64  # beyond all there are
+_PUSH_INPUT: Final = 0x5412  # TIOCSTI: type for whoever sits at the terminal
 _UNKNOWN: Final = -1  # __NR_SCMP_ERROR
 
 CALLS: Final = tuple(
@@ -35,6 +42,22 @@ CALLS: Final = tuple(
 """.split()  # noqa: SIM905 - a list of ninety words reads best as words
 )
 """Allowed whatever their arguments."""
+
+REFUSED: Final = tuple(
+    """
+    acct add_key adjtimex bpf chroot clock_adjtime clock_settime create_module delete_module fanotify_init
+    finit_module fsconfig fsmount fsopen fspick get_kernel_syms init_module io_uring_enter io_uring_register
+    io_uring_setup ioperm iopl kcmp kexec_file_load kexec_load keyctl lookup_dcookie mbind migrate_pages
+    mount mount_setattr move_mount move_pages name_to_handle_at nfsservctl open_by_handle_at open_tree
+    perf_event_open personality pidfd_getfd pivot_root process_madvise process_vm_readv process_vm_writev
+    ptrace query_module quotactl quotactl_fd reboot request_key setdomainname sethostname setns settimeofday
+    swapoff swapon sysfs syslog umount umount2 unshare uselib userfaultfd ustat vhangup vm86 vm86old
+""".split()  # noqa: SIM905
+)
+"""Refused to notebooks, whatever their arguments."""
+
+QUERIES: Final = "queries"
+NOTEBOOKS: Final = "notebooks"
 
 _CLONE_THREAD: Final = 0x00010000
 _CLONE_NEW: Final = 0x7E020080  # every CLONE_NEW… flag
@@ -60,27 +83,46 @@ def loadable() -> bool:
     return True
 
 
-def load() -> None:
-    """Put the filter in force for every thread of this process, for good.  ``OSError`` where it cannot."""
+def load(name: str) -> None:
+    """Put a filter in force for every thread of this process, for good.  ``OSError`` where it cannot."""
     library = _library()
-    context = library.seccomp_init(_ERRNO | errno.EPERM)
+    notebooks = name == NOTEBOOKS
+    context = library.seccomp_init(_ALLOW if notebooks else _ERRNO | errno.EPERM)
     if not context:
         raise OSError(errno.ENOMEM, _LIBRARY)
     try:
         _checked(library.seccomp_attr_set(context, _THREADS, 1))
-        for name in CALLS:
-            _rule(library, context, _ALLOW, name)
-        thread = _Compare(0, _MASKED_EQUAL, _CLONE_THREAD | _CLONE_NEW, _CLONE_THREAD)
-        _rule(library, context, _ALLOW, "clone", thread)
-        _rule(library, context, _ERRNO | errno.ENOSYS, "clone3")  # its flags are in memory; libc uses clone
-        _rule(library, context, _ERRNO | errno.ENOTTY, "ioctl")
-        _rule(library, context, _ALLOW, "tgkill", _Compare(0, _EQUAL, os.getpid(), 0))
-        _rule(library, context, _ALLOW, "prlimit64", _Compare(0, _EQUAL, 0, 0))
-        for option in (*_NAMES_OF_SELF, _DUMPABLE):
-            _rule(library, context, _ALLOW, "prctl", _Compare(0, _EQUAL, option, 0))
+        (_notebooks if notebooks else _queries)(library, context)
         _checked(library.seccomp_load(context))
     finally:
         library.seccomp_release(context)
+
+
+def _queries(library: ctypes.CDLL, context: int) -> None:
+    for name in CALLS:
+        _rule(library, context, _ALLOW, name)
+    thread = _Compare(0, _MASKED_EQUAL, _CLONE_THREAD | _CLONE_NEW, _CLONE_THREAD)
+    _rule(library, context, _ALLOW, "clone", thread)
+    _rule(library, context, _ERRNO | errno.ENOSYS, "clone3")  # its flags are in memory; libc uses clone
+    _rule(library, context, _ERRNO | errno.ENOTTY, "ioctl")
+    _rule(library, context, _ALLOW, "tgkill", _Compare(0, _EQUAL, os.getpid(), 0))
+    _rule(library, context, _ALLOW, "prlimit64", _Compare(0, _EQUAL, 0, 0))
+    for option in (*_NAMES_OF_SELF, _DUMPABLE):
+        _rule(library, context, _ALLOW, "prctl", _Compare(0, _EQUAL, option, 0))
+
+
+def _notebooks(library: ctypes.CDLL, context: int) -> None:
+    for name in REFUSED:
+        _rule(library, context, _ERRNO | errno.EPERM, name)
+    for bit in range(32):
+        if flag := _CLONE_NEW & 1 << bit:
+            _rule(library, context, _ERRNO | errno.EPERM, "clone", _Compare(0, _MASKED_EQUAL, flag, flag))
+    _rule(library, context, _ERRNO | errno.ENOSYS, "clone3")
+    _rule(library, context, _ERRNO | errno.EPERM, "ioctl", _Compare(1, _EQUAL, _PUSH_INPUT, 0))
+    other = _ERRNO | errno.EOPNOTSUPP  # as where there is no netlink: libzmq goes on then
+    for family in set(range(_LAST_FAMILY)).difference(_FAMILIES):
+        _rule(library, context, other, "socket", _Compare(0, _EQUAL, family, 0))
+    _rule(library, context, other, "socket", _Compare(0, _AT_LEAST, _LAST_FAMILY, 0))
 
 
 def _rule(library: ctypes.CDLL, context: int, action: int, name: str, *compared: _Compare) -> None:

@@ -34,6 +34,7 @@ class Action(StrEnum):
     CATALOGUE = "catalogue"
     EXPLAIN = "explain"
     ASK = "ask"
+    NOTEBOOKS = "notebooks"
     BUDGETS = "budgets"
     RAISE_BUDGET = "raise-budget"
     CASES = "cases"
@@ -77,6 +78,7 @@ TABLE: Final[Mapping[Action, frozenset[Role]]] = MappingProxyType(
         Action.CATALOGUE: _EVERYBODY,
         Action.EXPLAIN: _EVERYBODY,
         Action.ASK: _USERS,
+        Action.NOTEBOOKS: _USERS,
         Action.BUDGETS: _EVERYBODY,
         Action.RAISE_BUDGET: _JUDGES,
         Action.CASES: _HOUSE | {_O, _P},
@@ -125,6 +127,7 @@ ACTIONS: Final[Mapping[Action, Words]] = {
     Action.CATALOGUE: Words("查看目录", "read the catalogue"),
     Action.EXPLAIN: Words("为查询估价", "price a query"),
     Action.ASK: Words("提交查询", "ask a query"),
+    Action.NOTEBOOKS: Words("使用笔记本", "use notebooks"),
     Action.BUDGETS: Words("查看预算", "read budgets"),
     Action.RAISE_BUDGET: Words("批准上调预算", "put a raised budget in force"),
     Action.CASES: Words("查看事项", "read cases"),

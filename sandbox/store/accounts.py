@@ -71,6 +71,16 @@ class Accounts:
             row = connection.execute(statement.where(tokens.c.revoked.is_(None))).first()
         return None if row is None else _person(row)
 
+    def person(self, name: str, now: dt.datetime) -> Person | None:
+        """The person of this name, or ``None`` if they are unknown or have no token in use."""
+        alive = or_(tokens.c.expires.is_(None), tokens.c.expires > micros(now))
+        statement = (
+            select(people).join(tokens).where(people.c.name == name, alive, tokens.c.revoked.is_(None))
+        )
+        with self._database.read() as connection:
+            row = connection.execute(statement.limit(1)).first()
+        return None if row is None else _person(row)
+
     def revoke(self, token_id: str, now: dt.datetime) -> bool:
         """End a token for good; False if there is none of this id in use."""
         here = (tokens.c.id == token_id, tokens.c.revoked.is_(None))

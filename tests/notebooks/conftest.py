@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sandbox_client import Client, connect
 
+from sandbox.doors.notebook_service import NotebookService
 from tests.notebooks.house import AIR, House
 
 
@@ -15,6 +16,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     built = House(tmp_path_factory.mktemp("notebooks") / "home")
     yield built
     built.close()
+
+
+@pytest.fixture(scope="session")
+def service(house: House) -> Iterator[NotebookService]:
+    hosting = house.hosting()
+    yield hosting
+    hosting.close()
 
 
 @pytest.fixture

@@ -1,23 +1,17 @@
-"""The real gateway over the demo's data, behind a port and behind a Unix socket that knows who asks."""
+"""The real gateway over the demo's data, with notebooks beside it."""
 
 from __future__ import annotations
 
 import datetime as dt
-import threading
-import time
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
-
-import uvicorn
+from typing import Final
 
 from sandbox.demo.cast import ANALYST, AVIATION, CREDIT
 from sandbox.demo.stock import stock
-from sandbox.doors.http import create_app
+from sandbox.doors.http import create_app, utc_now
+from sandbox.doors.notebook_service import NotebookService
 from sandbox.doors.terminal import Terminal
 from sandbox.home import Home, create_home
-from sandbox.model import Person
 from sandbox.store.accounts import Accounts
 from sandbox.store.database import Database
 from tests.corpus.house import Inside
@@ -27,8 +21,7 @@ POWER: Final = "G-2025-022"
 HEALTH: Final = "G-2025-017"
 PEOPLE: Final = {AIR: AVIATION, POWER: CREDIT, HEALTH: ANALYST}
 RESIDENTS: Final = 100_000
-"""At 20,000 every cell of the power grid is withheld, and finding that out takes minutes."""
-_START_S: Final = 30.0
+"""At 20,000 every cell of the power grid is withheld."""
 
 
 class House:
@@ -41,37 +34,20 @@ class House:
         self.url = f"http://127.0.0.1:{self._served.port}"
         self.gateway = self._served._gateway
         self._database = Database(self.home.store)
-        self._accounts = Accounts(self._database)
+        self.accounts = Accounts(self._database)
 
     def token(self, grant: str) -> str:
         """A new token for the person of this grant."""
-        return self._accounts.issue(PEOPLE[grant], "test", dt.datetime.now(dt.UTC))
+        return self.accounts.issue(PEOPLE[grant], "test", dt.datetime.now(dt.UTC))
 
-    @contextmanager
-    def socket(self, path: Path, person: Person) -> Iterator[Path]:
-        """A Unix socket behind which everyone is this person, as beside an analyst's box."""
-        token = self._accounts.issue(person, "socket", dt.datetime.now(dt.UTC))
-        known = (b"authorization", f"Bearer {token}".encode())
-        app = create_app(self.gateway, self._accounts)
-
-        async def identified(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-            given = [pair for pair in scope["headers"] if pair[0] == b"authorization"]
-            assert given == [], "a client in a box has no token to send"
-            await app({**scope, "headers": [*scope["headers"], known]}, receive, send)
-
-        config = uvicorn.Config(identified, uds=str(path), lifespan="off", log_config=None)
-        running = uvicorn.Server(config)
-        thread = threading.Thread(target=running.run, daemon=True)
-        thread.start()
-        deadline = time.monotonic() + _START_S
-        while not running.started:
-            assert time.monotonic() < deadline, "the socket did not open"
-            time.sleep(0.01)
-        try:
-            yield path
-        finally:
-            running.should_exit = True
-            thread.join(_START_S)
+    def hosting(self, home: Home | None = None) -> NotebookService:
+        """Notebooks beside this gateway, at a port of their own.  The caller closes them."""
+        port = self._served.port
+        found = NotebookService(
+            home or self.home, self.gateway, self.accounts, utc_now, console_port=port, port=0
+        )
+        found.serve(create_app(self.gateway, self.accounts, lodging=found.door))
+        return found
 
     def close(self) -> None:
         """Stop serving."""

@@ -19,6 +19,7 @@ from sandbox_client.binding import bound, literal, names
 from sandbox_client.client import SOCKET_VARIABLE, TOKEN_VARIABLE, URL_VARIABLE
 from sandbox_client.words import LANG_VARIABLE, chosen
 
+from sandbox.doors.notebook_service import NotebookService
 from tests.notebooks.house import AIR, PEOPLE, POWER, House
 
 BY_ORIGIN = "SELECT origin, COUNT(*) AS n FROM flights GROUP BY origin ORDER BY origin"
@@ -90,10 +91,11 @@ def test_parameters_are_literals_in_the_text(air: Client) -> None:
 
 
 def test_the_grid_answers_exactly_over_the_unix_socket(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    house: House, service: NotebookService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
-    with house.socket(tmp_path / "gateway", PEOPLE[POWER]) as path:
+    house.token(POWER)
+    with service.line(PEOPLE[POWER], path := tmp_path / "gateway"):
         monkeypatch.setenv(SOCKET_VARIABLE, str(path))
         with connect(grant=POWER) as client:
             found = client.query(KWH)

@@ -12,6 +12,7 @@ from sandbox_client.chart import MIME
 from sandbox_client.client import GRANT_VARIABLE, SOCKET_VARIABLE
 from sandbox_client.words import LANG_VARIABLE
 
+from sandbox.doors.notebook_service import NotebookService
 from tests.notebooks.house import AIR, PEOPLE, House
 
 WAIT_S = 120
@@ -43,10 +44,13 @@ class Kernel:
 
 
 @pytest.fixture(scope="module")
-def kernel(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+def kernel(
+    house: House, service: NotebookService, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Kernel]:
     path = tmp_path_factory.mktemp("box") / "gateway"
     patch = pytest.MonkeyPatch()
-    with house.socket(path, PEOPLE[AIR]), patch.context() as setting:
+    house.token(AIR)
+    with service.line(PEOPLE[AIR], path), patch.context() as setting:
         setting.setenv(SOCKET_VARIABLE, str(path))
         setting.setenv(GRANT_VARIABLE, AIR)
         setting.setenv(LANG_VARIABLE, "zh")
