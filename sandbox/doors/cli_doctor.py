@@ -13,6 +13,7 @@ import typer
 
 from sandbox.doors import probing, tracing
 from sandbox.doors.cli_base import HomeOption, JsonOption, LangOption, command, terminal_of
+from sandbox.doors.notebook_service import missing
 from sandbox.doors.terminal import Terminal
 from sandbox.engine import found
 from sandbox.engine.layers import ABOUT, Floor, Layer, level, meets
@@ -135,7 +136,26 @@ def traces(home: Home) -> Iterable[Finding]:
         yield Finding("observe.traces", False, said, start)
 
 
-CHECKS: Final[tuple[Callable[[Home], Iterable[Finding]], ...]] = (layers, kept, log, service, traces)
+def notebooks(home: Home) -> Iterable[Finding]:
+    """Whether notebooks can be served, where the settings ask for them."""
+    if not home.settings.notebooks.port:
+        return
+    lacking = missing()
+    if lacking is None:
+        yield Finding("notebooks", True, Words("笔记本可以提供", "notebooks can be served"))
+        return
+    off = Words("补齐后重启服务，或设 notebooks.port = 0", "add it and restart, or set notebooks.port = 0")
+    yield Finding("notebooks", False, lacking, off)
+
+
+CHECKS: Final[tuple[Callable[[Home], Iterable[Finding]], ...]] = (
+    layers,
+    kept,
+    log,
+    service,
+    traces,
+    notebooks,
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -47,7 +47,6 @@ class Lab:
 
     def kernel(self, name: str = "sandbox") -> str:
         """Start a kernel; its id."""
-        self.http.get("/lab")  # sets the cookie that forms repeat
         started = self.post("/api/kernels", {"name": name})
         assert started.status_code == 201, started.text
         found: str = started.json()["id"]
@@ -83,6 +82,8 @@ class Lab:
         self.http.close()
 
     def _bearing(self, headers: dict[str, str]) -> dict[str, str]:
+        if "_xsrf" not in self.http.cookies:
+            self.http.get("/lab")  # sets the cookie that forms repeat
         xsrf = self.http.cookies.get("_xsrf")
         own = {"origin": self.origin, **({"x-xsrftoken": xsrf} if xsrf else {})}
         return own | {name.replace("_", "-"): value for name, value in headers.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,7 +13,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from sandbox.doors.http import utc_now
+from sandbox.console.visit import form_token
+from sandbox.doors.http import create_app, utc_now
 from sandbox.doors.notebook_door import SESSION
 from sandbox.doors.notebook_service import NotebookService, missing
 from sandbox.model import Person
@@ -145,6 +148,32 @@ def test_two_analysts_have_nothing_in_common(house: House, service: NotebookServ
 def test_no_probe_from_a_kernel_gets_out(house: House, service: NotebookService) -> None:
     found = attempted(house, service)
     assert len(found) == len(intruder.PROBES) and not [(name, got) for name, got in found if got is not None]
+
+
+def test_the_console_shows_the_way_in_and_ends_the_server(house: House, service: NotebookService) -> None:
+    token = house.token(HEALTH)
+    session = house.accounts.sessions.begin(token, utc_now())
+    app = create_app(house.gateway, house.accounts, lodging=service.door)
+
+    def asked(method: str, path: str, **rest: Any) -> httpx.Response:
+        async def one() -> httpx.Response:
+            headers = {"cookie": f"ds_session={session}", "accept-language": "en"}
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://127.0.0.1", headers=headers
+            ) as http:
+                return await http.request(method, path, **rest)
+
+        return asyncio.run(one())
+
+    page = asked("GET", "/console/notebooks").text
+    assert "not running" in page
+    (way,) = re.findall(r'href="(http://127.0.0.1:\d+/enter\?ticket=[\w-]+)"', page)
+    with httpx.Client(follow_redirects=True, timeout=60) as browser:
+        assert "JupyterLab" in browser.get(way).text
+    assert "MB" in asked("GET", "/console/notebooks").text
+    assert asked("POST", "/console/notebooks/stop", data={"csrf": form_token(session)}).status_code == 303
+    assert PEOPLE[HEALTH].name not in service.rooms.people()
 
 
 FILL = "import os\nfor i in range(4000):\n    with open(f'{i}.bin', 'wb') as f: f.write(bytes(8192))\nimport time; time.sleep(60)"

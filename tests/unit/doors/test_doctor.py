@@ -214,3 +214,19 @@ def test_a_collector_that_is_away_is_said(tmp_path: Path, monkeypatch: pytest.Mo
     assert "cannot be reached" in told(home, "observe.traces")
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     assert "data-sandbox[telemetry]" in told(home, "observe.traces")
+
+
+def test_where_no_box_can_be_built_notebooks_are_said_to_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poor: None
+) -> None:
+    home = create_home(tmp_path / "home")
+    told = CliRunner().invoke(app, ["doctor", "--home", str(home.path), "--lang", "en"])
+    assert "✗ notebooks: a box needs filter, namespaces" in told.stdout
+    with monkeypatch.context() as without:
+        without.setattr("importlib.util.find_spec", lambda name: None)
+        told = CliRunner().invoke(app, ["doctor", "--home", str(home.path), "--lang", "en"])
+        assert "jupyterlab, websockets, sandbox_client missing" in told.stdout
+    file = home.path / "sandbox.toml"
+    file.write_text(file.read_text().replace("port = 8351", "port = 0"))
+    told = CliRunner().invoke(app, ["doctor", "--home", str(home.path), "--lang", "en"])
+    assert "notebooks" not in told.stdout

@@ -15,7 +15,9 @@ from sandbox.policy.roles import ACTIONS, ROLES, TABLE, Action, Role
 DOCS = Path(__file__).parents[3] / "docs" / "accounts.md"
 
 MEANT = {
-    Role.BUREAU: set(Action) - {Action.ASK, Action.APPLY, Action.ADVISE, Action.HOLDINGS, Action.PROFILE},
+    Role.BUREAU: set(Action) - {
+        Action.ASK, Action.NOTEBOOKS, Action.APPLY, Action.ADVISE, Action.HOLDINGS, Action.PROFILE,
+    },
     Role.REVIEWER: {
         Action.ACCOUNT, Action.CATALOGUE, Action.EXPLAIN, Action.BUDGETS, Action.RAISE_BUDGET, Action.CASES,
         Action.REVIEW, Action.INCIDENTS, Action.PRODUCTS, Action.STATEMENTS, Action.SUPERVISION,
@@ -34,12 +36,12 @@ MEANT = {
         Action.POLICIES, Action.HOLDINGS, Action.INGEST, Action.PROFILE,
     },
     Role.OPERATOR: {
-        Action.ACCOUNT, Action.CATALOGUE, Action.EXPLAIN, Action.ASK, Action.BUDGETS, Action.CASES,
-        Action.APPLY, Action.PRODUCTS, Action.STATEMENTS, Action.SUPERVISION, Action.LOG,
+        Action.ACCOUNT, Action.CATALOGUE, Action.EXPLAIN, Action.ASK, Action.NOTEBOOKS, Action.BUDGETS,
+        Action.CASES, Action.APPLY, Action.PRODUCTS, Action.STATEMENTS, Action.SUPERVISION, Action.LOG,
     },
     Role.ANALYST: {
-        Action.ACCOUNT, Action.CATALOGUE, Action.EXPLAIN, Action.ASK, Action.BUDGETS, Action.PRODUCTS,
-        Action.LOG,
+        Action.ACCOUNT, Action.CATALOGUE, Action.EXPLAIN, Action.ASK, Action.NOTEBOOKS, Action.BUDGETS,
+        Action.PRODUCTS, Action.LOG,
     },
 }  # fmt: skip
 """What each role may do, by role; the table says it by action."""

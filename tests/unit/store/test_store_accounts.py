@@ -97,3 +97,15 @@ def test_all_roles_are_accepted(accounts: Accounts) -> None:
     for role in ROLES:
         accounts.issue(Person(role, role, "x"), "a", NOW)
     assert [person.role for person in accounts.people()] == sorted(ROLES)
+
+
+def test_a_person_is_known_by_name_as_long_as_a_token_is_in_use(accounts: Accounts) -> None:
+    end = NOW + dt.timedelta(days=1)
+    assert accounts.person("ann", NOW) is None
+    accounts.issue(ANN, "brief", NOW, end)
+    assert accounts.person("ann", NOW) == ANN and accounts.person("bo", NOW) is None
+    assert accounts.person("ann", end) is None
+    accounts.issue(ANN, "long", NOW)
+    assert accounts.person("ann", end) == ANN
+    accounts.revoke_all(NOW)
+    assert accounts.person("ann", NOW) is None
