@@ -28,6 +28,8 @@ _OFF: Final = (
     "@jupyterlab/extensionmanager-extension",
     "@jupyterlab/terminal-extension",
     "@jupyterlab/lsp-extension",
+    "@jupyterlab/fileeditor-extension:language-server",
+    "@jupyterlab/notebook-extension:language-server",
 )
 """Parts of JupyterLab that ask for news, add code, or need what is not here."""
 
@@ -74,12 +76,11 @@ def environment(lang: str, paths: list[str], shares: list[str]) -> dict[str, str
 
 def _write_settings(lang: str) -> None:
     """What JupyterLab reads from files only."""
-    pages, overrides = Path(f"{_SETTINGS}/config/labconfig"), Path(f"{_SETTINGS}/app")
-    for folder in (pages, overrides):
-        folder.mkdir(parents=True)
-    (pages / "page_config.json").write_text(json.dumps({"disabledExtensions": dict.fromkeys(_OFF, True)}))
+    settings = Path(f"{_SETTINGS}/app")
+    settings.mkdir(parents=True)
+    (settings / "page_config.json").write_text(json.dumps({"disabledExtensions": dict.fromkeys(_OFF, True)}))
     language = {"@jupyterlab/translation-extension:plugin": {"locale": _LOCALE[lang]}}
-    (overrides / "overrides.json").write_text(json.dumps(language))
+    (settings / "overrides.json").write_text(json.dumps(language))
 
 
 def _config(orders: dict[str, Any]) -> Any:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 100
 """Rows that a cell shows; the frame holds all of them."""
-_COST: Final = Words("花费", "Cost")
+_COST: Final = Words("花费：", "Cost: ")
 _FREE: Final = Words("免费：此前已放出", "free: answered before")
 _NONE: Final = Words("不消耗预算", "no budget is spent")
 _LEFT: Final = Words("剩余", "left")
@@ -50,7 +50,7 @@ def explained(found: Explained) -> str:
     rows = "".join(f"<tr>{_cells((c.name, c.predicted or '—'))}</tr>" for c in found.columns)
     head = f"<th></th><th>{escape(_PREDICTED.say(found.lang))}</th>"
     tree = escape("\n".join(found.derivation))
-    cost = f"{_COST.say(found.lang)}：{price(found.price, found.lang)}"
+    cost = f"{_COST.say(found.lang)}{price(found.price, found.lang)}"
     return (
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         f'<p style="{_SMALL}">{escape(cost)}</p><pre>{tree}</pre>'
@@ -108,7 +108,7 @@ def _cells(row: Iterable[str]) -> str:
 
 def _cost(answer: Answer) -> str:
     lang = answer.lang
-    told = [f"{_COST.say(lang)}：{price(answer.price, lang)}"]
+    told = [f"{_COST.say(lang)}{price(answer.price, lang)}"]
     for account in answer.left:
         rest = account["epsilon_limit"] - account["epsilon_spent"]
         told.append(f"{account['account']} {_LEFT.say(lang)} ε ≈ {rest:.3g}")
