@@ -19,6 +19,7 @@ import uvicorn
 from anyio import to_thread
 from starlette.types import ASGIApp
 
+import sandbox
 from sandbox.doors.http_protocol import Protocol
 from sandbox.doors.ports import Gateway
 from sandbox.doors.reception import Reception
@@ -142,8 +143,9 @@ class NotebookService:
 
 def examples(lang: str) -> Path | None:
     """The notebooks that a new home begins with."""
-    folder = Path(__file__).parent.parent / "notebooks" / "examples" / lang
-    return folder if folder.is_dir() else None
+    installed, checkout = Path(sandbox.__file__).parent, Path(sandbox.__file__).parent.parent
+    folders = (installed / "notebooks" / "examples" / lang, checkout / "notebooks" / "examples" / lang)
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def _bound(host: str, port: int) -> socket.socket:

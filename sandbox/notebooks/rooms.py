@@ -33,6 +33,9 @@ _FIRST_OWNER: Final = 600_000_000
 """Numbers of users that no distribution gives to anybody."""
 _MB: Final = 1 << 20
 
+EXAMPLES: Final = {"zh": "示例", "en": "examples"}
+"""The folder of a new home that says how things are done."""
+
 Line = Callable[[Person, Path], AbstractContextManager[object]]
 """Opens a person's own socket of the gateway at a path, for as long as it is entered."""
 
@@ -164,7 +167,7 @@ class Rooms:
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(mode=0o700, parents=True)
         if (examples := self._examples(lang)) is not None:
-            shutil.copytree(examples, made / examples.name)
+            shutil.copytree(examples, made / EXAMPLES[lang])
         if apart:
             owner = max([_FIRST_OWNER, *(h.stat().st_uid + 1 for h in self._folder.iterdir())])
             for above, _, files in os.walk(made):
