@@ -35,6 +35,7 @@ _WORDS: Final[dict[str, Words]] = {
     "case": Words("事项", "Case"),
     "delivery": Words("交付", "Delivery"),
     "recover": Words("账本恢复", "Recovery"),
+    "notebook": Words("笔记本", "Notebook"),
     # decisions
     "answered": Words("已放出", "answered"),
     "refused": Words("已拒绝", "refused"),

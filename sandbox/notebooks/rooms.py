@@ -53,14 +53,24 @@ class Rooms:
     """See the module.  Thread-safe."""
 
     def __init__(
-        self, folder: Path, settings: Notebooks, line: Line, examples: Callable[[str], Path | None]
+        self,
+        folder: Path,
+        settings: Notebooks,
+        line: Line,
+        examples: Callable[[str], Path | None],
+        told: Callable[[Person, str], None],
     ) -> None:
-        """``folder``: of all homes.  ``examples``: what a new home begins with, by language, if anything."""
+        """``folder``: of all homes.  ``examples``: what a new home begins with, by language, if anything.
+
+        ``told``: who is to know what became of whose room: ``started``, ``ended``, or a limit that it met.
+        """
         self._folder = folder
         self._settings = settings
         self._line = line
         self._examples = examples
+        self._told = told
         self._rooms: dict[str, Room] = {}
+        self._people: dict[str, Person] = {}
         self._lock = threading.Lock()
         self._doors: dict[str, threading.Lock] = {}
         self._over = threading.Event()
@@ -123,6 +133,7 @@ class Rooms:
         if room is None:
             return False
         room.close()
+        self._told(self._people[name], "ended")
         return True
 
     def _start(self, person: Person, lang: str) -> Room:
@@ -155,7 +166,8 @@ class Rooms:
             room.close()
             raise
         with self._lock:
-            self._rooms[person.name] = room
+            self._rooms[person.name], self._people[person.name] = room, person
+        self._told(person, "started")
         return room
 
     def _furnished(self, person: Person, lang: str, apart: bool) -> Path:
@@ -181,19 +193,22 @@ class Rooms:
             with self._lock:
                 rooms = dict(self._rooms)
             for name, room in rooms.items():
-                self._look(name, room)
+                try:
+                    self._look(name, room)
+                except Refusal as trouble:  # of the store, where it is entered; the room was seen to
+                    WATCH.error("a room's end is not on record: %s", trouble.reasons[0].code.id)
 
     def _look(self, name: str, room: Room) -> None:
         if not room.alive:
-            with self._door(name), self._lock:
-                ended = self._rooms.pop(name, None) if self._rooms.get(name) is room else None
-            if ended is not None:
-                ended.close()
+            with self._door(name):
+                if self._rooms.get(name) is room:
+                    self._close(name)
             return
-        figures = room.figures()
-        if figures.memory > self._settings.memory_mb * _MB or figures.disk > self._settings.disk_mb * _MB:
-            WATCH.warning("a room's kernels were ended: it took more memory or disk than it may")
+        figures, most = room.figures(), self._settings
+        taken = {"memory": figures.memory > most.memory_mb * _MB, "disk": figures.disk > most.disk_mb * _MB}
+        if figures.kernels and (over := [what for what, beyond in taken.items() if beyond]):
             room.end_kernels()
+            self._told(self._people[name], over[0])
 
 
 def paths() -> tuple[str, ...]:

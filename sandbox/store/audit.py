@@ -56,6 +56,7 @@ class Event(StrEnum):
     CASE = "case"
     DELIVERY = "delivery"
     RECOVER = "recover"
+    NOTEBOOK = "notebook"
 
 
 class AuditLog:

@@ -30,10 +30,10 @@ from tests.audits.estimate import Claim, Loss, Seen, clopper_pearson, lower_boun
 ALPHA = 1e-6
 FEW = 1000
 Patch = pytest.MonkeyPatch
-THREE = Scene(WHOLE, ZCDP, ONE, wealthy(30, 3), busy(1), 1)
+FOUR = Scene(WHOLE, ZCDP, ONE, wealthy(30, 4), busy(1), 1)
 EVERY = {
     case.name: case
-    for case in [*cases(), Case("caps found where three have what a unit has", run(THREE), fewer=10)]
+    for case in [*cases(), Case("caps found where four have what a unit has", run(FOUR), fewer=10)]
 }
 
 
@@ -148,7 +148,7 @@ def exact_histograms(patch: Patch) -> None:
         (fan_out_ignored, "fan-out by a public table, zCDP", 3000),
         (every_column_pays_with_the_whole, "sums of rows, zCDP", 6000),
         (every_release_pays_with_the_whole, "two releases in one query, zCDP", 6000),
-        (exact_histograms, "caps found where three have what a unit has", 300),
+        (exact_histograms, "caps found where four have what a unit has", 300),
     ],
 )
 def test_the_audit_proves_a_planted_bug(

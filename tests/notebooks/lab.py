@@ -18,6 +18,7 @@ from sandbox.model import Person
 from tests.notebooks.house import House
 
 _PATIENCE_S: Final = 90.0
+DIED: Final = "the kernel died"
 
 
 class Lab:
@@ -45,6 +46,10 @@ class Lab:
         """Likewise."""
         return self.http.put(path, json=body, headers=self._bearing({}))
 
+    def delete(self, path: str) -> httpx.Response:
+        """Likewise."""
+        return self.http.delete(path, headers=self._bearing({}))
+
     def kernel(self, name: str = "sandbox") -> str:
         """Start a kernel; its id."""
         started = self.post("/api/kernels", {"name": name})
@@ -58,12 +63,16 @@ class Lab:
         address = f"{self.origin.replace('http', 'ws')}/api/kernels/{kernel}/channels"
         found: dict[str, Any] = {"text": "", "shown": [], "error": ""}
         headers, origin = {"cookie": cookies}, Origin(self.origin)
-        with connect(address, additional_headers=headers, origin=origin, max_size=None) as line:
+        with connect(
+            address, additional_headers=headers, origin=origin, max_size=None, open_timeout=_PATIENCE_S
+        ) as line:
             asked = _message("execute_request", {"code": code, "silent": False, "store_history": False})
             line.send(json.dumps(asked))
             deadline = time.monotonic() + patience_s
             while True:
                 told = json.loads(line.recv(deadline - time.monotonic()))
+                if told["content"].get("execution_state") in ("restarting", "dead"):
+                    return found | {"error": DIED}
                 if told["parent_header"].get("msg_id") != asked["header"]["msg_id"]:
                     continue
                 content = told["content"]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from sandbox.console.visit import form_token
@@ -18,11 +20,13 @@ from sandbox.doors.http import create_app, utc_now
 from sandbox.doors.notebook_door import SESSION
 from sandbox.doors.notebook_service import NotebookService, missing
 from sandbox.model import Person
+from sandbox.store.audit import Event
+from sandbox.store.search import LogFilter
 from sandbox.store.sessions import Entrance
 from tests.notebooks import intruder
 from tests.notebooks.escape import attempted
 from tests.notebooks.house import AIR, HEALTH, PEOPLE, POWER, House
-from tests.notebooks.lab import Lab
+from tests.notebooks.lab import DIED, Lab
 
 ASK = """
 answer = sandbox_client.connect(grant="G-FLIGHTS-DP").query(
@@ -115,6 +119,25 @@ def test_pages_load_nothing_from_elsewhere_and_our_cookies_stay_outside(lab: Lab
     assert all(SESSION not in cookie for cookie in found.headers.get_list("set-cookie"))
 
 
+def test_the_line_of_who_has_no_account_any_more_is_dead(house: House, service: NotebookService) -> None:
+    lab = Lab(house, service, Person("leaver", "analyst", PEOPLE[AIR].organisation))
+    kernel = lab.kernel()
+    assert (
+        lab.run(kernel, "import sandbox_client\nprint(len(sandbox_client.connect().catalog()))")["error"]
+        == ""
+    )
+    with service.line(lab.person, path := house.home.path / "l.sock"):
+        transport = httpx.HTTPTransport(uds=str(path))
+        with httpx.Client(transport=transport, base_url="http://localhost") as line:
+            assert line.get("/v1/catalog").status_code == 200
+            (token,) = house.accounts.tokens(lab.person.name)
+            house.accounts.revoke(token.id, utc_now())
+            assert line.get("/v1/catalog").status_code == 401
+    assert lab.http.get("/api").status_code == 401  # the browser's session went back to that token
+    service.rooms.stop(lab.person)
+    lab.close()
+
+
 def test_signing_out_at_the_console_ends_the_notebooks_session(
     house: House, service: NotebookService
 ) -> None:
@@ -176,8 +199,14 @@ def test_the_console_shows_the_way_in_and_ends_the_server(house: House, service:
     assert PEOPLE[HEALTH].name not in service.rooms.people()
 
 
-FILL = "import os\nfor i in range(4000):\n    with open(f'{i}.bin', 'wb') as f: f.write(bytes(8192))\nimport time; time.sleep(60)"
-TAKE = "taken = bytearray(700 << 20)\nimport time; time.sleep(60)"
+FILL = """
+import time
+for i in range(40):
+    with open(f"{i}.bin", "wb") as file:
+        file.write(bytes(1 << 20))
+time.sleep(60)
+"""
+TAKE = "import time\ntaken = bytearray(700 << 20)\ntime.sleep(60)"
 
 
 @pytest.mark.parametrize(("code", "limits"), [(FILL, {"disk_mb": 16}), (TAKE, {"memory_mb": 512})])
@@ -185,15 +214,16 @@ def test_who_takes_more_than_their_share_loses_the_kernel_and_no_file(
     house: House, code: str, limits: dict[str, Any]
 ) -> None:
     settings = replace(house.home.settings, notebooks=replace(house.home.settings.notebooks, **limits))
-    service = house.hosting(replace(house.home, settings=settings))
-    lab = Lab(house, service, PEOPLE[HEALTH])
-    kernel = lab.kernel()
-    lab.put("/api/contents/kept.txt", {"type": "file", "format": "text", "content": "kept"})
-    with pytest.raises((ConnectionClosed, TimeoutError)):
-        lab.run(kernel, code, patience_s=15)
-    assert lab.http.get("/api/contents/kept.txt").json()["content"] == "kept"
-    lab.run(lab.kernel(), "import os; [os.remove(n) for n in os.listdir() if n.endswith('.bin')]")
-    figures = service.rooms.standing(lab.person).figures
-    assert figures is not None and figures.disk < 16 << 20 and figures.memory < 512 << 20
-    service.close()
-    lab.close()
+    with closing(house.hosting(replace(house.home, settings=settings))) as service:
+        lab = Lab(house, service, Person(f"greedy-{min(limits)}", "analyst", PEOPLE[AIR].organisation))
+        kernel = lab.kernel()
+        lab.put("/api/contents/kept.txt", {"type": "file", "format": "text", "content": "kept"})
+        assert lab.run(kernel, code)["error"] == DIED
+        assert lab.http.get("/api/contents/kept.txt").json()["content"] == "kept"
+        entered = house.gateway.log(lab.person, LogFilter(kind=Event.NOTEBOOK)).entries
+        assert json.loads(entered[0].payload)["what"] == min(limits).partition("_")[0]
+        for entry in lab.http.get("/api/contents").json()["content"]:
+            if entry["name"].endswith(".bin"):
+                assert lab.delete(f"/api/contents/{entry['name']}").status_code == 204
+        assert lab.run(lab.kernel(), "print(1)")["text"] == "1\n"
+        lab.close()

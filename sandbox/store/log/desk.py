@@ -144,6 +144,10 @@ class Desk:
             self._came[name] = now
         self._enter(Event.LOGIN, person, decision="denied" if person is None else "granted")
 
+    def notebook(self, person: Person, what: str) -> None:
+        """Enter what became of a person's notebooks: one word."""
+        self._enter(Event.NOTEBOOK, person, what=what)
+
     def started(self, version: str, layers: Sequence[str] = ()) -> None:
         """Enter that a service began, what had to be made again, and the layers around its workers."""
         self._enter(Event.START, None, version=version, repaired=self._log.repaired, layers=list(layers))

@@ -40,6 +40,7 @@ ACTIVITY: Final = {
     "login": OTHER,
     "start": OTHER,
     "alert": OTHER,
+    "notebook": OTHER,
 }
 """What each kind of entry does; a test holds this against ``Event``."""
 

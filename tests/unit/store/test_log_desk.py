@@ -164,3 +164,8 @@ def test_a_clock_that_jumps_back_is_an_alarm_and_times_never_fall(house: House) 
     alarm = found[2]
     assert alarm is not None and json.loads(alarm.payload) == {"alarm": "clock", "behind_us": 7_200_000_000}
     assert house.log.verify().entries == 10
+
+
+def test_what_becomes_of_notebooks_is_entered(house: House) -> None:
+    house.desk.notebook(OPERATOR, "started")
+    assert last(house) == ("notebook", "王芳", "done", {"what": "started"})
