@@ -10,7 +10,7 @@ What a cap c costs.  A total clipped at c is wrong by noise, whose half-width gr
 excess: the sum over units of max(0, norm - c), which only falls with c.  The excess is estimated twice,
 as it likely is and as it may be at 95 %, in three parts from the bottom of the histogram to its top.
 
-1. *Bins that are seen.*  A bin is seen if its count stands out of the noise, with the one below it or by
+1. *Bins that are seen.*  A bin is seen if its count stands out of the noise, with those below it or by
    itself; the highest seen bin is the top.  Bins up to the top count with their noisy count: likely, times
    the distance of their middle from c; at most, that of their upper edge, and 1.645 standard deviations of
    that sum's noise more.
@@ -42,7 +42,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, zip_longest
+from itertools import pairwise, takewhile, zip_longest
 from typing import Final
 
 _DEVIATIONS: Final = 1.96  # a 95 % half-width in standard deviations (1.96 Gaussian, 2.1 Laplace)
@@ -54,7 +54,9 @@ _HEAVY_RATIO: Final = 0.6  # Pareto index 1.5
 _HIDDEN_RATIO: Final = 0.5  # Pareto index 2: a finite variance
 _ENDED: Final = 0.05  # a tail ends where fewer units than this are expected beyond
 _RARE: Final = 0.1  # likewise in one cell, where the counts are upper estimates already
-_SEEN: Final = 2.0  # half-widths that a bin must reach beside a seen neighbour, ...
+_SEEN: Final = 2.0  # half-widths that a bin must reach at the end of a run, ...
+_RUN: Final = 5.0  # ... whose bins together reach so many, ...
+_NEIGHBOUR: Final = 0.5  # ... and each so many; ...
 _SEEN_ALONE: Final = 4.0  # ... or alone, since one among many bins may be high by chance
 _BEYOND: Final = 3.0  # half-widths that the units beyond all edges must reach
 
@@ -242,14 +244,21 @@ def _top(noisy: Sequence[int], half_width: float) -> int:
     """The highest bin that stands out of the noise, or -1.
 
     What is taken for a top by chance makes the cap as high, and the noise: of Laplace, whose tail is the
-    longer, a bin is over t half-widths with probability 20^-t / 2.  One of 40 is, alone or with the one
-    below, in one draw of 5,000; of the discrete Gaussian, in one of millions.
+    longer, a bin is over t half-widths with probability 20^-t / 2, and a sum of a few hardly more often.  One
+    of 40 is taken for a top, alone or in a run, in one draw of 5,000; of the discrete Gaussian, in one of
+    millions.
     """
     for b in reversed(range(len(noisy))):
-        beside = b == 0 or noisy[b - 1] > _SEEN * half_width
-        if noisy[b] > (_SEEN if beside else _SEEN_ALONE) * half_width:
+        if noisy[b] > _SEEN_ALONE * half_width:
+            return b
+        if noisy[b] > _SEEN * half_width and (b == 0 or _run(noisy, b, half_width) > _RUN * half_width):
             return b
     return -1
+
+
+def _run(noisy: Sequence[int], b: int, half_width: float) -> int:
+    """What the bins from ``b`` down hold together, as far as each holds something."""
+    return sum(takewhile(lambda count: count > _NEIGHBOUR * half_width, reversed(noisy[: b + 1])))
 
 
 def _tails(top: int, beyond: Sequence[int], deviation: float) -> tuple[Tail, Tail]:

@@ -19,6 +19,8 @@ import uvicorn
 from sandbox.demo import province
 from sandbox.demo.cast import logins
 from sandbox.doors import server
+from sandbox.doors.http import utc_now
+from sandbox.doors.notebook_service import NotebookService
 from sandbox.doors.ports import open_gateway
 from sandbox.home import Home, create_home
 from sandbox.policy.load import load
@@ -48,7 +50,9 @@ def house(path: Path, residents: int = RESIDENTS) -> Iterator[House]:
     tokens = {login.person.name: login.token for login in logins(home)}
     gateway, database = open_gateway(home), Database(home.store)
     port = _free_port()
-    running = server.server(home, gateway, Accounts(database), "127.0.0.1", port)
+    accounts = Accounts(database)
+    notebooks = NotebookService(home, gateway, accounts, utc_now, console_port=port, port=0)
+    running = server.server(home, gateway, accounts, "127.0.0.1", port, notebooks=notebooks)
     logging.getLogger("sandbox.access").setLevel(logging.WARNING)
     thread = threading.Thread(target=_run, args=(running,), daemon=True)
     thread.start()
@@ -59,6 +63,7 @@ def house(path: Path, residents: int = RESIDENTS) -> Iterator[House]:
     finally:
         running.should_exit = True
         thread.join(30)
+        notebooks.close()
         gateway.close()
         database.close()
 

@@ -163,6 +163,33 @@ def apply(v: Visitor) -> None:
     v.reads("生效", "in force")
 
 
+def notebooks(v: Visitor) -> None:
+    """An analyst opens a notebook from the console, asks in it, and ends the server."""
+    v.sign_in("analyst")
+    v.go("笔记本", "Notebooks")
+    v.see("notebooks")
+    with v.page.context.expect_page() as opened:
+        v.page.get_by_role("link", name=v.t("打开笔记本", "Open notebooks")).click()
+    lab = opened.value
+    lab.wait_for_url("**/lab*")
+    lab.goto(lab.url.partition("/lab")[0] + "/lab?reset")  # what was open the last time stays closed
+    card = lab.locator(".jp-LauncherCard", has_text=v.t("数据沙箱", "Data Sandbox"))
+    card.first.click(timeout=60_000)
+    lab.get_by_text(v.t("| 空闲", "| Idle")).wait_for(timeout=60_000)
+    lab.locator(".jp-Notebook .jp-CodeCell .cm-content").last.click()
+    lab.keyboard.insert_text(f"%%sql --grant {HEALTH} --epsilon 0.1\n{CLAIMS}")
+    lab.keyboard.press("Shift+Enter")
+    lab.locator(".jp-OutputArea-output table").wait_for(timeout=60_000)
+    lab.locator(".jp-RenderedVegaCommon5 canvas").wait_for()
+    if v.screens is not None:
+        lab.screenshot(path=v.screens / f"notebook-{v.lang}.png")
+    lab.close()
+    v.page.reload()
+    v.reads("运行中", "running")
+    v.press("停止", "Stop")
+    v.reads("未运行", "not running")
+
+
 def without_scripts(v: Visitor) -> None:
     """Everything that an analyst does, without scripts, on a narrow screen."""
     v.sign_in("analyst")
@@ -187,5 +214,6 @@ JOURNEYS: Final[tuple[Callable[[Visitor], None], ...]] = (
     audit,
     owner,
     apply,
+    notebooks,
 )
 PLAIN: Final = (without_scripts,)
