@@ -39,7 +39,10 @@ class Figures:
 
 
 class Sockets:
-    """The two folders of a room: ``room`` for the server's socket, ``line`` for the gateway's."""
+    """The two folders of a room: ``room`` for the server's socket, ``line`` for the gateway's.
+
+    Refuses ``NOTEBOOKS`` where a socket's path would be too long for the kernel.
+    """
 
     def __init__(self, owner: int | None) -> None:
         self.folder: Final = Path(tempfile.mkdtemp(prefix="ds-"))
@@ -50,7 +53,10 @@ class Sockets:
             os.chown(self.room, owner, owner)
         self.server = self.room / Path(places.SERVER).name
         self.gateway = self.line / Path(places.GATEWAY).name
-        assert max(len(os.fsencode(p)) for p in (self.server, self.gateway)) <= LONGEST_SOCKET
+        if max(len(os.fsencode(path)) for path in (self.server, self.gateway)) > LONGEST_SOCKET:
+            self.remove()
+            hint, zh = "the bureau sets TMPDIR to a shorter path", "请主管部门将 TMPDIR 设为更短的路径"
+            raise refuse(Code.NOTEBOOKS, "its sockets' path is too long", hint, zh)
 
     def remove(self) -> None:
         """Remove both, and what is in them."""

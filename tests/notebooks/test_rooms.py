@@ -8,18 +8,22 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from sandbox.console.visit import form_token
 from sandbox.doors.http import create_app, utc_now
 from sandbox.doors.notebook_door import SESSION
 from sandbox.doors.notebook_service import NotebookService, missing
+from sandbox.errors import Code, Refusal
 from sandbox.model import Person
+from sandbox.notebooks.room import Sockets
 from sandbox.store.audit import Event
 from sandbox.store.search import LogFilter
 from sandbox.store.sessions import Entrance
@@ -85,13 +89,10 @@ def test_nobody_comes_in_without_a_session_of_this_door(
         found = httpx.get(f"{lab.origin}/api/contents", headers={"cookie": f"{SESSION}={cookie}"})
         assert found.status_code == 401 and "DS-801" in found.text, cookie
     address = f"{lab.origin.replace('http', 'ws')}/api/events/subscribe"
-    for origin, cookie in (
-        ("http://evil.example", lab.cookie),
-        (None, lab.cookie),
-        (lab.origin, lab.session),
-    ):
+    evil, own = Origin("http://evil.example"), Origin(lab.origin)
+    for origin, cookie in ((evil, lab.cookie), (None, lab.cookie), (own, lab.session)):
         with pytest.raises(InvalidStatus) as refused:
-            connect(address, origin=origin, additional_headers={"cookie": f"{SESSION}={cookie}"})  # type: ignore[arg-type]
+            connect(address, origin=origin, additional_headers={"cookie": f"{SESSION}={cookie}"})
         assert refused.value.response.status_code == 403
 
 
@@ -227,3 +228,12 @@ def test_who_takes_more_than_their_share_loses_the_kernel_and_no_file(
                 assert lab.delete(f"/api/contents/{entry['name']}").status_code == 204
         assert lab.run(lab.kernel(), "print(1)")["text"] == "1\n"
         lab.close()
+
+
+def test_a_path_too_long_for_sockets_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    far = tmp_path / ("x" * 100)
+    far.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(far))
+    with pytest.raises(Refusal) as caught:
+        Sockets(None)
+    assert caught.value.code is Code.NOTEBOOKS and not list(far.iterdir())
