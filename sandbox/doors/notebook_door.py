@@ -9,7 +9,6 @@ nothing to them.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import secrets
 import threading
 from collections import OrderedDict
@@ -33,6 +32,7 @@ from sandbox.home import Notebooks
 from sandbox.model import Person
 from sandbox.notebooks.rooms import Rooms, Standing
 from sandbox.policy.roles import Action, check
+from sandbox.store.credentials import digest
 from sandbox.store.sessions import Entrance
 
 SESSION: Final = "ds_notebooks"
@@ -64,16 +64,16 @@ class NotebookDoor:
         settings: Notebooks,
         clock: Callable[[], dt.datetime],
         *,
-        console: str,
+        console_port: int,
         scheme: str,
         port: int,
     ) -> None:
-        """``console``: the console's own address, or ":" and its port on the same host."""
+        """``scheme``, ``port`` and ``console_port``: how both are called where no proxy is before them."""
         self.rooms = rooms
         self._reception = reception
         self._settings = settings
         self._clock = clock
-        self._console = console
+        self._console_port = console_port
         self._scheme = scheme
         self._port = port
         self._tickets: OrderedDict[bytes, Ticket] = OrderedDict()
@@ -91,7 +91,7 @@ class NotebookDoor:
         """An address that opens this session's notebooks, once."""
         secret = secrets.token_urlsafe(32)
         with self._lock:
-            self._tickets[_digest(secret)] = Ticket(session, lang, self._clock() + TICKET)
+            self._tickets[digest(secret)] = Ticket(session, lang, self._clock() + TICKET)
             while len(self._tickets) > _TICKETS:
                 self._tickets.popitem(last=False)
         origin = self._settings.url or f"{self._scheme}://{_named(host)}:{self._port}"
@@ -142,7 +142,7 @@ class NotebookDoor:
     def _enter(self, request: Request) -> Response:
         """Take the ticket, once, and go on with a session of this door's."""
         with self._lock:
-            ticket = self._tickets.pop(_digest(request.query_params.get("ticket", "")), None)
+            ticket = self._tickets.pop(digest(request.query_params.get("ticket", "")), None)
         now = self._clock()
         secret = None
         if ticket is not None and now < ticket.until:
@@ -180,19 +180,13 @@ class NotebookDoor:
         return self._settings.url.startswith("https:") or connection.url.scheme in ("https", "wss")
 
     def _knock(self, request: Request) -> Response:
-        """Whoever reads pages goes to the console; scripts are told."""
-        if "text/html" not in request.headers.get("accept", ""):
+        """Whoever reads pages goes to the console, where that is on the same host; scripts are told."""
+        if self._settings.url or "text/html" not in request.headers.get("accept", ""):
             return http_reply.problem((Reason(Code.WHO),))
-        console = self._console
-        if console.startswith(":"):
-            console = f"{self._scheme}://{_named(request.url.hostname or '')}{console}"
+        console = f"{self._scheme}://{_named(request.url.hostname or '')}:{self._console_port}"
         return RedirectResponse(f"{console}/console/notebooks", 303, {"referrer-policy": "no-referrer"})
 
 
 def _named(host: str) -> str:
     """A host as addresses have it."""
     return f"[{host}]" if ":" in host else urlsplit(f"//{host}").hostname or "localhost"
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -43,37 +43,30 @@ class Known:
             )
 
 
-class Lines:
-    """Opens such sockets, in one event loop."""
-
-    def __init__(self, app: ASGIApp, loop: asyncio.AbstractEventLoop) -> None:
-        self._app = app
-        self._loop = loop
-
-    @contextmanager
-    def open(self, person: Person, path: Path) -> Iterator[None]:
-        """Serve at ``path`` until left.  ``OSError`` where it cannot be."""
-        config = uvicorn.Config(
-            Known(self._app, person.name),
-            uds=str(path),
-            http=Protocol,
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=1,
-        )
-        server = uvicorn.Server(config)
-        running = asyncio.run_coroutine_threadsafe(server.serve(), self._loop)
-        deadline = time.monotonic() + _PATIENCE_S
-        while not server.started:
-            if running.done() or time.monotonic() > deadline:
-                server.should_exit = True
-                raise OSError("the socket did not open")
-            time.sleep(_GLANCE_S)
-        try:
-            yield
-        finally:
+@contextmanager
+def opened(app: ASGIApp, loop: asyncio.AbstractEventLoop, person: Person, path: Path) -> Iterator[None]:
+    """Serve this person's socket at ``path``, in this loop, until left.  ``OSError`` where it cannot be."""
+    config = uvicorn.Config(
+        Known(app, person.name),
+        uds=str(path),
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    running = asyncio.run_coroutine_threadsafe(server.serve(), loop)
+    deadline = time.monotonic() + _PATIENCE_S
+    while not server.started:
+        if running.done() or time.monotonic() > deadline:
             server.should_exit = True
-            running.result(_PATIENCE_S)
+            raise OSError("the socket did not open")
+        time.sleep(_GLANCE_S)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        running.result(_PATIENCE_S)

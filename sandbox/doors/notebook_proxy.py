@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, unix_connect
 
 from sandbox.errors import Code, refuse
-from sandbox.notebooks.inside import LARGEST_BODY
+from sandbox.notebooks.places import LARGEST_BODY
 
 XSRF: Final = "_xsrf"
 """The one cookie of Jupyter's: pages show that a form is theirs by repeating it."""

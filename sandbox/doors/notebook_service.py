@@ -21,11 +21,13 @@ from starlette.types import ASGIApp
 
 import sandbox
 from sandbox.doors.http_protocol import Protocol
+from sandbox.doors.notebook_lines import opened
 from sandbox.doors.ports import Gateway
 from sandbox.doors.reception import Reception
 from sandbox.engine import found
 from sandbox.home import Home
 from sandbox.model import Person, Words
+from sandbox.notebooks.places import LARGEST_BODY
 from sandbox.notebooks.rooms import Rooms
 from sandbox.notebooks.walls import NEEDED, client
 from sandbox.store.accounts import Accounts
@@ -87,7 +89,7 @@ class NotebookService:
             Reception(accounts, gateway.desk, clock),
             settings.notebooks,
             clock,
-            console=f":{console_port}",
+            console_port=console_port,
             scheme="https" if secure else "http",
             port=self.port,
         )
@@ -100,7 +102,7 @@ class NotebookService:
             self.door,
             http=Protocol,
             ws="websockets-sansio",
-            ws_max_size=64 << 20,
+            ws_max_size=LARGEST_BODY,
             lifespan="off",
             access_log=False,
             log_config=None,
@@ -135,10 +137,8 @@ class NotebookService:
 
     def line(self, person: Person, path: Path) -> AbstractContextManager[object]:
         """This person's own socket of the gateway, at ``path``, while it is entered."""
-        from sandbox.doors.notebook_lines import Lines
-
         assert self._app is not None, "rooms are visited through the door, which is open once this serves"
-        return Lines(self._app, self._loop).open(person, path)
+        return opened(self._app, self._loop, person, path)
 
 
 def examples(lang: str) -> Path | None:

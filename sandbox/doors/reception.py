@@ -8,7 +8,6 @@ store is asked.  What is remembered is bounded, holds no token (its SHA-256 alon
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import ipaddress
 import threading
 from collections import OrderedDict
@@ -21,6 +20,7 @@ from starlette.requests import HTTPConnection
 from sandbox.errors import Code, refuse
 from sandbox.model import Person
 from sandbox.store.accounts import Accounts
+from sandbox.store.credentials import digest
 from sandbox.store.log.desk import Desk
 from sandbox.store.sessions import Entrance
 
@@ -76,19 +76,19 @@ class Reception:
         self, token: str, address: str, known: Callable[[str, dt.datetime], Person | None]
     ) -> Person | None:
         now, place = self._clock(), _place(address)
-        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        kept = digest(token)
         with self._lock:
-            if digest not in self._known and self._left(place, now) < 1:
+            if kept not in self._known and self._left(place, now) < 1:
                 raise refuse(Code.TRIES)
         person = known(token, now)
         with self._lock:
             if person is None:
-                self._known.pop(digest, None)
+                self._known.pop(kept, None)
                 self._stocks[place] = Stock(self._left(place, now) - 1, now)
                 _bound(self._stocks, place)
             else:
-                self._known[digest] = None
-                _bound(self._known, digest)
+                self._known[kept] = None
+                _bound(self._known, kept)
         self._desk.came(person)
         return person
 

@@ -18,8 +18,6 @@ from sandbox.engine import child
 from sandbox.notebooks import places
 
 _SETTINGS: Final = f"{places.SCRATCH}/jupyter"
-LARGEST_BODY: Final = 64 << 20
-"""Bytes of one request or message: the largest file that can be brought in or saved."""
 
 _TITLE: Final = {"zh": "数据沙箱 (Python)", "en": "Data Sandbox (Python)"}
 _LOCALE: Final = {"zh": "zh_CN", "en": "default"}
@@ -95,8 +93,8 @@ def _config(orders: dict[str, Any]) -> Any:
         allow_remote_access=True,  # the gateway knows by which names it is called
         terminals_enabled=False,
         shutdown_no_activity_timeout=orders["idle_s"],
-        max_body_size=LARGEST_BODY,
-        max_buffer_size=LARGEST_BODY,
+        max_body_size=places.LARGEST_BODY,
+        max_buffer_size=places.LARGEST_BODY,
         kernel_spec_manager_class=_only_kernel(orders["lang"]),
         websocket_ping_interval=30_000,
         quit_button=False,

@@ -16,3 +16,5 @@ SCRATCH: Final = "/tmp"
 """In memory, and gone with the box."""
 KERNEL: Final = "sandbox"
 """The name of the one kernel there is."""
+LARGEST_BODY: Final = 64 << 20
+"""Bytes of one request or message: the largest file that can be brought in or saved."""

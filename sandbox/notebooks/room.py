@@ -70,7 +70,11 @@ class Room:
         """Start it; ``line`` is entered for as long as it runs.  Refuses ``NOTEBOOKS`` where it cannot."""
         self.sockets: Final = sockets
         self._line = line
-        line.__enter__()
+        try:
+            line.__enter__()
+        except OSError:
+            sockets.remove()
+            raise failed() from None
         try:
             self._child = Child(
                 "sandbox.notebooks.inside", replace(walls, room=sockets.room, line=sockets.line)
@@ -114,8 +118,10 @@ class Room:
         self._leave()
 
     def _leave(self) -> None:
-        self._line.__exit__(None, None, None)
-        self.sockets.remove()
+        try:
+            self._line.__exit__(None, None, None)
+        finally:
+            self.sockets.remove()
 
     def _kernels(self) -> list[int]:
         """The server's children; it is the first process of the box's first one, which is bubblewrap's."""

@@ -72,6 +72,7 @@ class Rooms:
         self._rooms: dict[str, Room] = {}
         self._people: dict[str, Person] = {}
         self._lock = threading.Lock()
+        self._starting: set[str] = set()
         self._doors: dict[str, threading.Lock] = {}
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="rooms", daemon=True)
@@ -143,9 +144,24 @@ class Rooms:
             hint = "the bureau looks at `sandbox doctor`: notebooks need bubblewrap and libseccomp"
             zh = "请主管部门查看 sandbox doctor：笔记本需要 bubblewrap 与 libseccomp"
             raise refuse(Code.NOTEBOOKS, "no box can be built here", hint, zh)
-        if len(self.people()) >= self._settings.most:
-            hint = "come again when somebody has ended theirs"
-            raise refuse(Code.NOTEBOOKS, "as many run as may", hint, "已达同时运行上限，请待他人结束后再试")
+        with self._lock:
+            running = sum(room.alive for room in self._rooms.values()) + len(self._starting)
+            if running >= self._settings.most:
+                hint, zh = "come again when somebody has ended theirs", "已达同时运行上限，请待他人结束后再试"
+                raise refuse(Code.NOTEBOOKS, "as many run as may", hint, zh)
+            self._starting.add(person.name)
+        try:
+            room = self._built(person, lang, layers)
+            with self._lock:
+                self._rooms[person.name], self._people[person.name] = room, person
+        finally:
+            with self._lock:
+                self._starting.discard(person.name)
+        self._told(person, "started")
+        return room
+
+    def _built(self, person: Person, lang: str, layers: frozenset[Layer]) -> Room:
+        """A room that answers."""
         home = self._furnished(person, lang, Layer.USER in layers)
         owner = home.stat().st_uid if Layer.USER in layers else None
         sockets = Sockets(owner)
@@ -165,9 +181,6 @@ class Rooms:
         except Refusal:
             room.close()
             raise
-        with self._lock:
-            self._rooms[person.name], self._people[person.name] = room, person
-        self._told(person, "started")
         return room
 
     def _furnished(self, person: Person, lang: str, apart: bool) -> Path:

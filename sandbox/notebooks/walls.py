@@ -24,7 +24,6 @@ NEEDED: Final = frozenset({Layer.NAMESPACES, Layer.FILTER})
 
 _DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 _SHARED: Final = "/usr/share/zoneinfo"
-_MB: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,15 @@ is nobody.  Rights are not kept here: a grant belongs to an organisation.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import secrets
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from sandbox.model import Person
 from sandbox.policy.roles import Role
+from sandbox.store.credentials import digest, in_use, person_of
 from sandbox.store.database import Database, insert_new, micros, moment
 from sandbox.store.schema import people, tokens
 from sandbox.store.sessions import Sessions
@@ -55,8 +55,8 @@ class Accounts:
         if expires is not None and expires <= now:
             raise ValueError("a token expires in the future")
         token = PREFIX + secrets.token_urlsafe(32)
-        digest = _digest(token)
-        row = {"hash": digest, "id": digest.hex()[:16], "person": person.name, "label": label}
+        kept = digest(token)
+        row = {"hash": kept, "id": kept.hex()[:16], "person": person.name, "label": label}
         times = {"issued": micros(now), "expires": None if expires is None else micros(expires)}
         with self._database.write() as connection:
             _register(connection, person)
@@ -65,21 +65,17 @@ class Accounts:
 
     def who(self, token: str, now: dt.datetime) -> Person | None:
         """The person who holds this token, or ``None`` if it is unknown, expired or revoked."""
-        alive = or_(tokens.c.expires.is_(None), tokens.c.expires > micros(now))
-        statement = select(people).join(tokens).where(tokens.c.hash == _digest(token), alive)
+        statement = select(people).join(tokens).where(tokens.c.hash == digest(token), in_use(now))
         with self._database.read() as connection:
-            row = connection.execute(statement.where(tokens.c.revoked.is_(None))).first()
-        return None if row is None else _person(row)
+            row = connection.execute(statement).first()
+        return None if row is None else person_of(row)
 
     def person(self, name: str, now: dt.datetime) -> Person | None:
         """The person of this name, or ``None`` if they are unknown or have no token in use."""
-        alive = or_(tokens.c.expires.is_(None), tokens.c.expires > micros(now))
-        statement = (
-            select(people).join(tokens).where(people.c.name == name, alive, tokens.c.revoked.is_(None))
-        )
+        statement = select(people).join(tokens).where(people.c.name == name, in_use(now))
         with self._database.read() as connection:
             row = connection.execute(statement.limit(1)).first()
-        return None if row is None else _person(row)
+        return None if row is None else person_of(row)
 
     def revoke(self, token_id: str, now: dt.datetime) -> bool:
         """End a token for good; False if there is none of this id in use."""
@@ -105,7 +101,7 @@ class Accounts:
     def people(self) -> tuple[Person, ...]:
         """Everyone, by name."""
         with self._database.read() as connection:
-            return tuple(_person(row) for row in connection.execute(select(people).order_by(people.c.name)))
+            return tuple(person_of(row) for row in connection.execute(select(people).order_by(people.c.name)))
 
     def tokens(self, person: str) -> tuple[Token, ...]:
         """All tokens ever issued to one person, oldest first, without their secrets."""
@@ -123,16 +119,8 @@ def _register(connection: Connection, person: Person) -> None:
     facts = {"name": person.name, "role": person.role, "organisation": person.organisation}
     insert_new(connection, people, **facts)
     kept = connection.execute(select(people).where(people.c.name == person.name)).one()
-    if _person(kept) != person:
+    if person_of(kept) != person:
         raise ValueError("this person is known with another role or organisation")
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-
-
-def _person(row: Row[Any]) -> Person:
-    return Person(row.name, row.role, row.organisation)
 
 
 def _token(row: Row[Any]) -> Token:

@@ -9,14 +9,14 @@ sessions of that sign-in at all doors.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import secrets
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, insert, or_, select, update
+from sqlalchemy import delete, insert, select, update
 
 from sandbox.model import Person
+from sandbox.store.credentials import digest, in_use, person_of
 from sandbox.store.database import Database, micros
 from sandbox.store.schema import people, sessions, tokens
 
@@ -45,7 +45,7 @@ class Sessions:
         """A session at the console for whoever holds this valid token: its secret, never seen again."""
         secret = secrets.token_urlsafe(32)
         with self._database.write() as connection:
-            row = connection.execute(select(tokens).where(tokens.c.hash == _digest(token))).one()
+            row = connection.execute(select(tokens).where(tokens.c.hash == digest(token))).one()
             values = _values(secret, Entrance.CONSOLE, now)
             values |= {"login": values["hash"], "person": row.person, "token": row.hash}
             connection.execute(delete(sessions).where(sessions.c.begun <= micros(now - LONGEST)))
@@ -76,13 +76,13 @@ class Sessions:
         if row.seen <= micros(now - GLANCE):
             with self._database.write() as connection:
                 connection.execute(
-                    update(sessions).where(sessions.c.hash == _digest(secret)).values(seen=micros(now))
+                    update(sessions).where(sessions.c.hash == digest(secret)).values(seen=micros(now))
                 )
-        return _person(row)
+        return person_of(row)
 
     def end(self, secret: str, now: dt.datetime) -> None:
         """Sign out: end the sessions of this one's sign-in, at every door."""
-        login = select(sessions.c.login).where(sessions.c.hash == _digest(secret)).scalar_subquery()
+        login = select(sessions.c.login).where(sessions.c.hash == digest(secret)).scalar_subquery()
         here = (sessions.c.login == login, sessions.c.ended.is_(None))
         with self._database.write() as connection:
             connection.execute(update(sessions).where(*here).values(ended=micros(now)))
@@ -95,24 +95,15 @@ def _alive(secret: str, entrance: Entrance, now: dt.datetime) -> Any:
         .join(people, people.c.name == sessions.c.person)
         .join(tokens, tokens.c.hash == sessions.c.token)
         .where(
-            sessions.c.hash == _digest(secret),
+            sessions.c.hash == digest(secret),
             sessions.c.door == entrance.value,
             sessions.c.ended.is_(None),
             sessions.c.seen > micros(now - IDLE),
             sessions.c.begun > micros(now - LONGEST),
-            tokens.c.revoked.is_(None),
-            or_(tokens.c.expires.is_(None), tokens.c.expires > micros(now)),
+            in_use(now),
         )
     )
 
 
 def _values(secret: str, entrance: Entrance, now: dt.datetime) -> dict[str, Any]:
-    return {"hash": _digest(secret), "door": entrance.value, "begun": micros(now), "seen": micros(now)}
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
-
-
-def _person(row: Row[Any]) -> Person:
-    return Person(row.name, row.role, row.organisation)
+    return {"hash": digest(secret), "door": entrance.value, "begun": micros(now), "seen": micros(now)}

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -237,3 +238,20 @@ def test_a_path_too_long_for_sockets_is_refused(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(Refusal) as caught:
         Sockets(None)
     assert caught.value.code is Code.NOTEBOOKS and not list(far.iterdir())
+
+
+def test_no_more_run_than_may_however_many_come_at_once(house: House) -> None:
+    settings = replace(house.home.settings, notebooks=replace(house.home.settings.notebooks, most=1))
+    with closing(house.hosting(replace(house.home, settings=settings))) as service:
+
+        def came(name: str) -> bool:
+            try:
+                service.rooms.visit(Person(name, "analyst", PEOPLE[AIR].organisation), "en")
+            except Refusal as refusal:
+                return "as many run as may" not in refusal.reasons[0].what("en")
+            return True
+
+        with ThreadPoolExecutor(3) as crowd:
+            assert sum(crowd.map(came, ["one", "two", "three"])) == 1
+        (name,) = service.rooms.people()
+        assert came(name)  # whose room runs comes back to it
