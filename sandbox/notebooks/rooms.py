@@ -84,6 +84,9 @@ class Rooms:
         Refuses ``NOTEBOOKS`` where it cannot be, or as many run as may.
         """
         with self._door(person.name):
+            if self._over.is_set():  # a browser that is left open comes back at once
+                hint, zh = "come again when the service is back", "请待服务恢复后再试"
+                raise refuse(Code.NOTEBOOKS, "the service is ending", hint, zh)
             room = self._running(person.name)
             if room is None:
                 room = self._start(person, lang)
@@ -106,11 +109,11 @@ class Rooms:
             return tuple(sorted(name for name, room in self._rooms.items() if room.alive))
 
     def close(self) -> None:
-        """End all of them."""
+        """End all of them, also those that just start; nobody is let in any more."""
         self._over.set()
         self._watcher.join()
         with self._lock:
-            names = list(self._rooms)
+            names = list(self._doors)
         for name in names:
             with self._door(name):
                 self._close(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -255,3 +256,19 @@ def test_no_more_run_than_may_however_many_come_at_once(house: House) -> None:
             assert sum(crowd.map(came, ["one", "two", "three"])) == 1
         (name,) = service.rooms.people()
         assert came(name)  # whose room runs comes back to it
+
+
+def test_nobody_comes_in_while_the_service_ends(house: House) -> None:
+    service, last = house.hosting(house.home), Person("last", "analyst", PEOPLE[AIR].organisation)
+    with ThreadPoolExecutor(1) as beside:
+        coming = beside.submit(service.rooms.visit, last, "en")
+        while "last" not in service.rooms._doors:
+            time.sleep(0.001)
+        service.rooms.close()
+        trouble = coming.exception()
+    assert trouble is None or (isinstance(trouble, Refusal) and trouble.code is Code.NOTEBOOKS)
+    assert service.rooms.people() == ()
+    with pytest.raises(Refusal) as caught:
+        service.rooms.visit(last, "en")
+    assert caught.value.code is Code.NOTEBOOKS and service.rooms.people() == ()
+    service.close()
