@@ -44,7 +44,9 @@ from sandbox.doors.ports import Gateway, Lodging
 from sandbox.doors.reception import Reception, caller
 from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.model import Person
+from sandbox.policy import scopes
 from sandbox.policy.roles import check
+from sandbox.policy.scopes import Scope
 from sandbox.store.accounts import Accounts
 
 NOBODY: Final = Person("", "", "")
@@ -90,14 +92,15 @@ class Console:
     def visit(self, request: Request, fields: Mapping[str, str]) -> Visit:
         """Who came, if anybody we know, and in which language."""
         token, session = door.bearer(request), door.session(request)
-        person = None
-        if token:
-            person = self.reception.who(token, caller(request))
-        elif session:
+        person, scope = None, Scope.ALL
+        if token and (found := self.reception.bearer(token, caller(request))) is not None:
+            person, scope = found.person, found.scope
+        elif session and not token:
             person = self.reception.visitor(session, caller(request))
         lang = spoken(request.cookies.get(LANGUAGE, ""), request.headers.get("accept-language", ""))
         known = NOBODY if person is None else person
-        return Visit(self, request, known, Locale(lang), token or session or door.nonce(request), fields)
+        credential = token or session or door.nonce(request)
+        return Visit(self, request, known, Locale(lang), credential, fields, scope)
 
 
 def mount(
@@ -163,6 +166,7 @@ def _answer(console: Console, page: Page, request: Request, fields: Mapping[str,
             return _knock(visit)
         if page.action is not None:
             check(visit.person, page.action)
+            scopes.check(visit.scope, page.action)
         if page.method == "POST":
             visit.checked()
         return sealed(page.answer(visit))

@@ -13,6 +13,7 @@ from sandbox.console.page import Page, get, post
 from sandbox.console.visit import HOME, Visit, ours
 from sandbox.doors.reception import caller
 from sandbox.errors import Code, refuse
+from sandbox.policy import scopes
 from sandbox.policy.roles import Action
 
 SESSION: Final = "ds_session"
@@ -55,14 +56,23 @@ def login(visit: Visit) -> Response:
 def enter(visit: Visit) -> Response:
     """Sign in with an access token."""
     onward = ours(visit.field("next"))
-    token = visit.field("token")
-    person = visit.console.reception.who(token, caller(visit.request)) if token else None
-    if person is None:
+    token, reception = visit.field("token"), visit.console.reception
+    found = reception.bearer(token, caller(visit.request)) if token else None
+    if found is None:
         return _form(visit, onward, wrong=True)
-    sessions = visit.console.reception.sessions
-    sessions.end(session(visit.request), visit.now)  # whoever planted a cookie here does not come along
+    scopes.check(found.scope, Action.ACCOUNT)
+    if reception.local(found.person.name):
+        hint, zh = "sign in with your password; tokens are for programs", "请使用密码登录；令牌仅供程序使用"
+        raise refuse(Code.ROLE, "a token", hint, zh)
+    return come(visit, onward, reception.sessions.begin(token, visit.now))
+
+
+def come(visit: Visit, onward: str, secret: str) -> Response:
+    """Go on in a new session."""
+    # Whoever planted a cookie here does not come along.
+    visit.console.reception.sessions.end(session(visit.request), visit.now)
     response = RedirectResponse(onward, 303)
-    _keep(visit, response, SESSION, sessions.begin(token, visit.now))
+    _keep(visit, response, SESSION, secret)
     return response
 
 

@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from sandbox.console.locale import Locale
 from sandbox.errors import Code, Reason, refuse
 from sandbox.model import Person
+from sandbox.policy.scopes import Scope
 
 if TYPE_CHECKING:
     from sandbox.console.app import Console
@@ -31,7 +32,7 @@ MOST_FIELDS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """See the module.  ``credential`` is what the visitor proved who they are with."""
+    """See the module.  ``credential``: what proved who the visitor is; ``scope``: what that opens."""
 
     console: Console
     request: Request
@@ -39,6 +40,7 @@ class Visit:
     locale: Locale
     credential: str
     fields: Mapping[str, str]
+    scope: Scope = Scope.ALL
 
     @property
     def now(self) -> dt.datetime:

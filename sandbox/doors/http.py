@@ -40,9 +40,11 @@ from sandbox.doors.reception import Reception, caller
 from sandbox.doors.report_pdf import as_pdf
 from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.model import Answer, Person, Refused
+from sandbox.policy import scopes
 from sandbox.policy.roles import Action, check
+from sandbox.policy.scopes import Scope
 from sandbox.policy.workflow.states import Kind, State, Verb
-from sandbox.store.accounts import Accounts
+from sandbox.store.accounts import Accounts, Bearer
 from sandbox.store.ledger import MOST
 
 Clock = Callable[[], dt.datetime]
@@ -65,17 +67,17 @@ class Door:
         self._clock = clock
         self.metrics = Metrics()
 
-    def who(self, request: Request) -> Person:
-        """The person whose token, or socket, this is.  Refuses with ``Code.WHO`` or ``Code.TRIES``."""
+    def who(self, request: Request) -> Bearer:
+        """Whose token, or socket, this is.  Refuses with ``Code.WHO`` or ``Code.TRIES``."""
         if (known := request.scope.get(KNOWN)) is not None:
-            return self._still(known)
+            return Bearer(self._still(known), Scope.ALL)
         given = request.headers.getlist("authorization")
         if len(given) != 1 or not given[0].lower().startswith(SCHEME):
             raise refuse(Code.WHO)
-        person = self._reception.who(given[0][len(SCHEME) :].strip(), caller(request))
-        if person is None:
+        found = self._reception.bearer(given[0][len(SCHEME) :].strip(), caller(request))
+        if found is None:
             raise refuse(Code.WHO)
-        return person
+        return found
 
     def _still(self, known: str) -> Person:
         """Who a socket belongs to, as long as they have an account in use."""
@@ -319,12 +321,13 @@ def door_of(request: Request) -> Door:
 
 
 def who(request: Request) -> Person:
-    """Who asks.  Refuses ``Code.ROLE`` whose role may not take what this address does."""
-    person = door_of(request).who(request)
+    """Who asks.  Refuses ``Code.ROLE`` whose role or token may not take what this address does."""
+    bearer = door_of(request).who(request)
     action = http_schema.ROUTES[request.scope["route"].path].action
     assert action is not None  # nobody is asked who they are where anyone may come
-    check(person, action)
-    return person
+    check(bearer.person, action)
+    scopes.check(bearer.scope, action)
+    return bearer.person
 
 
 async def body(request: Request) -> Asked:

@@ -2,7 +2,8 @@
 
 Invariants: a token is 256 random bits and is shown once; only its SHA-256 is kept, and looking that up
 compares no secret byte by byte (an attacker cannot steer the hash of a guess); an expired or revoked token
-is nobody.  Rights are not kept here: a grant belongs to an organisation.
+is nobody, as is every token of a disabled person.  Rights are not kept here: a role has them, a token's scope
+narrows them, and a grant belongs to an organisation.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, exists, insert, or_, select, update
 
 from sandbox.model import Person
 from sandbox.policy.roles import Role
-from sandbox.store.credentials import digest, in_use, person_of
+from sandbox.policy.scopes import Scope
+from sandbox.store.credentials import digest, enabled, in_use, person_of
 from sandbox.store.database import Database, insert_new, micros, moment
-from sandbox.store.schema import people, tokens
+from sandbox.store.identities import Identities
+from sandbox.store.passwords import Passwords
+from sandbox.store.schema import identities, passwords, people, tokens
 from sandbox.store.sessions import Sessions
 
 ROLES: Final = tuple(role.value for role in Role)
@@ -33,9 +37,30 @@ class Token:
     id: str
     person: str
     label: str
+    scope: Scope
     issued: dt.datetime
     expires: dt.datetime | None
     revoked: dt.datetime | None
+
+    def in_use(self, now: dt.datetime) -> bool:
+        """Whether it opens anything."""
+        return self.revoked is None and (self.expires is None or self.expires > now)
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Whose token was shown, and what it opens."""
+
+    person: Person
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Somebody with an account.  ``disabled``: since when they may not come in."""
+
+    person: Person
+    disabled: dt.datetime | None
 
 
 class Accounts:
@@ -44,8 +69,17 @@ class Accounts:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.sessions = Sessions(database)
+        self.passwords = Passwords(database)
+        self.identities = Identities(database)
 
-    def issue(self, person: Person, label: str, now: dt.datetime, expires: dt.datetime | None = None) -> str:
+    def issue(
+        self,
+        person: Person,
+        label: str,
+        now: dt.datetime,
+        expires: dt.datetime | None = None,
+        scope: Scope = Scope.ALL,
+    ) -> str:
         """A new token for ``person`` (registered on first use): its text, which is never seen again.
 
         Raises ``ValueError`` for an unknown role, an empty name, a person known with another role or
@@ -56,26 +90,49 @@ class Accounts:
             raise ValueError("a token expires in the future")
         token = PREFIX + secrets.token_urlsafe(32)
         kept = digest(token)
-        row = {"hash": kept, "id": kept.hex()[:16], "person": person.name, "label": label}
+        row = {
+            "hash": kept,
+            "id": kept.hex()[:16],
+            "person": person.name,
+            "label": label,
+            "scope": scope.value,
+        }
         times = {"issued": micros(now), "expires": None if expires is None else micros(expires)}
         with self._database.write() as connection:
             _register(connection, person)
             connection.execute(insert(tokens).values(**row, **times))
         return token
 
-    def who(self, token: str, now: dt.datetime) -> Person | None:
-        """The person who holds this token, or ``None`` if it is unknown, expired or revoked."""
-        statement = select(people).join(tokens).where(tokens.c.hash == digest(token), in_use(now))
+    def bearer(self, token: str, now: dt.datetime) -> Bearer | None:
+        """Whose token this is, and its scope; ``None`` if it is unknown, expired, revoked or disabled."""
+        statement = select(people, tokens.c.scope).join(tokens)
         with self._database.read() as connection:
-            row = connection.execute(statement).first()
-        return None if row is None else person_of(row)
+            row = connection.execute(statement.where(tokens.c.hash == digest(token), in_use(now))).first()
+        return None if row is None else Bearer(person_of(row), Scope(row.scope))
 
     def person(self, name: str, now: dt.datetime) -> Person | None:
-        """The person of this name, or ``None`` if they are unknown or have no token in use."""
-        statement = select(people).join(tokens).where(people.c.name == name, in_use(now))
+        """The person of this name, or ``None`` if they are unknown, disabled, or have no way to come in."""
+        ways = or_(
+            exists().where(tokens.c.person == people.c.name, in_use(now)),
+            exists().where(passwords.c.person == people.c.name),
+            exists().where(identities.c.person == people.c.name),
+        )
         with self._database.read() as connection:
-            row = connection.execute(statement.limit(1)).first()
+            row = connection.execute(select(people).where(people.c.name == name, enabled(), ways)).first()
         return None if row is None else person_of(row)
+
+    def disable(self, name: str, now: dt.datetime) -> bool:
+        """Let nobody of this name in, by whatever way; False if unknown or disabled already."""
+        here = (people.c.name == name, people.c.disabled.is_(None))
+        with self._database.write() as connection:
+            done = connection.execute(update(people).where(*here).values(disabled=micros(now)))
+            return done.rowcount == 1
+
+    def enable(self, name: str) -> bool:
+        """Let them in again; False if they are not disabled."""
+        here = (people.c.name == name, people.c.disabled.is_not(None))
+        with self._database.write() as connection:
+            return connection.execute(update(people).where(*here).values(disabled=None)).rowcount == 1
 
     def revoke(self, token_id: str, now: dt.datetime) -> bool:
         """End a token for good; False if there is none of this id in use."""
@@ -83,9 +140,16 @@ class Accounts:
         with self._database.write() as connection:
             return connection.execute(update(tokens).where(*here).values(revoked=micros(now))).rowcount == 1
 
-    def revoke_all(self, now: dt.datetime) -> int:
-        """End every token in use for good; how many there were."""
+    def shut(self, now: dt.datetime) -> int:
+        """End every token, session, password and identity for good; how many tokens there were in use.
+
+        What an older copy of the store lets in may have been shut out since.
+        """
         with self._database.write() as connection:
+            self.passwords.remove_all()
+            self.identities.remove_all()
+            for name in connection.execute(select(people.c.name)).scalars().all():
+                self.sessions.end_all(name, now)
             ended = update(tokens).where(tokens.c.revoked.is_(None)).values(revoked=micros(now))
             return connection.execute(ended).rowcount
 
@@ -100,8 +164,15 @@ class Accounts:
 
     def people(self) -> tuple[Person, ...]:
         """Everyone, by name."""
+        return tuple(entry.person for entry in self.entries())
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Everyone, by name, and whether they may come in."""
         with self._database.read() as connection:
-            return tuple(person_of(row) for row in connection.execute(select(people).order_by(people.c.name)))
+            rows = connection.execute(select(people).order_by(people.c.name)).all()
+        return tuple(
+            Entry(person_of(row), None if row.disabled is None else moment(row.disabled)) for row in rows
+        )
 
     def tokens(self, person: str) -> tuple[Token, ...]:
         """All tokens ever issued to one person, oldest first, without their secrets."""
@@ -125,4 +196,4 @@ def _register(connection: Connection, person: Person) -> None:
 
 def _token(row: Row[Any]) -> Token:
     expires, revoked = (None if at is None else moment(at) for at in (row.expires, row.revoked))
-    return Token(row.id, row.person, row.label, moment(row.issued), expires, revoked)
+    return Token(row.id, row.person, row.label, Scope(row.scope), moment(row.issued), expires, revoked)

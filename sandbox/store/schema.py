@@ -197,6 +197,7 @@ people = Table(
     Column("name", String, primary_key=True),
     Column("role", String, nullable=False),
     Column("organisation", String, nullable=False),
+    Column("disabled", BigInteger),
 )
 
 tokens = Table(
@@ -206,6 +207,7 @@ tokens = Table(
     Column("id", String, nullable=False, unique=True),
     Column("person", String, ForeignKey("people.name"), nullable=False),
     Column("label", String, nullable=False),
+    Column("scope", String, nullable=False),
     Column("issued", BigInteger, nullable=False),
     Column("expires", BigInteger),
     Column("revoked", BigInteger),
@@ -218,13 +220,49 @@ sessions = Table(
     Column("login", LargeBinary, nullable=False),
     Column("door", String, nullable=False),
     Column("person", String, ForeignKey("people.name"), nullable=False),
-    Column("token", LargeBinary, ForeignKey("tokens.hash"), nullable=False),
+    Column("token", LargeBinary, ForeignKey("tokens.hash")),
     Column("begun", BigInteger, nullable=False),
     Column("seen", BigInteger, nullable=False),
     Column("ended", BigInteger),
     Index("sessions_by_login", "login"),
+    Index("sessions_by_person", "person"),
 )
-"""Sessions of browsers.  ``login``: the sign-in that they go back to; ``token``: what was shown then."""
+"""Sessions of browsers.  ``login``: the sign-in that they go back to; ``token``: what was shown, if any."""
+
+passwords = Table(
+    "passwords",
+    metadata,
+    Column("person", String, ForeignKey("people.name"), primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+    Column("verifier", LargeBinary, nullable=False),
+    Column("factor", LargeBinary, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("wrong", Integer, nullable=False),
+    Column("locked", BigInteger, nullable=False),
+)
+"""Local accounts.  ``factor``: the second factor's secret, sealed under the password; ``step``: of the last
+code used; ``wrong``: tries in a row; ``locked``: until when."""
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("person", String, ForeignKey("people.name"), nullable=False),
+    Column("used", BigInteger),
+    Index("recovery_codes_by_person", "person"),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", String, primary_key=True),
+    Column("subject", String, primary_key=True),
+    Column("person", String, ForeignKey("people.name"), nullable=False),
+    Column("linked", BigInteger, nullable=False),
+    Index("identities_by_person", "person"),
+)
+"""Who a person is to an identity provider (OpenID Connect): its name for itself, and its name for them."""
 
 freezes = Table(
     "freezes",

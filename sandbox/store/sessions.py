@@ -2,8 +2,8 @@
 
 Invariants: a session's secret is 256 random bits made at sign-in, never taken from whoever signs in; only its
 SHA-256 is kept.  A session is worth something at one door alone, for ``IDLE`` since it was last seen and
-``LONGEST`` since its sign-in, and as long as the token it was begun with.  Signing out at one door ends the
-sessions of that sign-in at all doors.
+``LONGEST`` since its sign-in, as long as the token it was begun with, if it was with one, and as long as its
+person is not disabled.  Signing out at one door ends the sessions of that sign-in at all doors.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import secrets
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, or_, select, update
 
 from sandbox.model import Person
-from sandbox.store.credentials import digest, in_use, person_of
+from sandbox.store.credentials import digest, enabled, in_use, person_of
 from sandbox.store.database import Database, micros
 from sandbox.store.schema import people, sessions, tokens
 
@@ -43,11 +43,19 @@ class Sessions:
 
     def begin(self, token: str, now: dt.datetime) -> str:
         """A session at the console for whoever holds this valid token: its secret, never seen again."""
-        secret = secrets.token_urlsafe(32)
         with self._database.write() as connection:
             row = connection.execute(select(tokens).where(tokens.c.hash == digest(token))).one()
-            values = _values(secret, Entrance.CONSOLE, now)
-            values |= {"login": values["hash"], "person": row.person, "token": row.hash}
+            return self._begin(row.person, row.hash, now)
+
+    def admit(self, person: Person, now: dt.datetime) -> str:
+        """A session at the console for who proved who they are without a token: its secret."""
+        return self._begin(person.name, None, now)
+
+    def _begin(self, name: str, token: bytes | None, now: dt.datetime) -> str:
+        secret = secrets.token_urlsafe(32)
+        values = _values(secret, Entrance.CONSOLE, now)
+        values |= {"login": values["hash"], "person": name, "token": token}
+        with self._database.write() as connection:
             connection.execute(delete(sessions).where(sessions.c.begun <= micros(now - LONGEST)))
             connection.execute(insert(sessions).values(values))
         return secret
@@ -87,20 +95,33 @@ class Sessions:
         with self._database.write() as connection:
             connection.execute(update(sessions).where(*here).values(ended=micros(now)))
 
+    def end_all(self, name: str, now: dt.datetime) -> None:
+        """End every session of a person, at every door."""
+        here = (sessions.c.person == name, sessions.c.ended.is_(None))
+        with self._database.write() as connection:
+            connection.execute(update(sessions).where(*here).values(ended=micros(now)))
+
+    def token(self, secret: str) -> str | None:
+        """The id of the token that a session was begun with; ``None`` if with none."""
+        statement = select(tokens.c.id).join(sessions, sessions.c.token == tokens.c.hash)
+        with self._database.read() as connection:
+            return connection.execute(statement.where(sessions.c.hash == digest(secret))).scalar()
+
 
 def _alive(secret: str, entrance: Entrance, now: dt.datetime) -> Any:
     """Reads the session of this secret, and its person, if both it and its token are worth something."""
     return (
         select(sessions, people)
         .join(people, people.c.name == sessions.c.person)
-        .join(tokens, tokens.c.hash == sessions.c.token)
+        .outerjoin(tokens, tokens.c.hash == sessions.c.token)
         .where(
             sessions.c.hash == digest(secret),
             sessions.c.door == entrance.value,
             sessions.c.ended.is_(None),
             sessions.c.seen > micros(now - IDLE),
             sessions.c.begun > micros(now - LONGEST),
-            in_use(now),
+            enabled(),
+            or_(sessions.c.token.is_(None), in_use(now)),
         )
     )
 

@@ -144,6 +144,10 @@ class Desk:
             self._came[name] = now
         self._enter(Event.LOGIN, person, decision="denied" if person is None else "granted")
 
+    def locked(self, name: str) -> None:
+        """Enter that wrong passwords locked an account."""
+        self._enter(Event.ACCOUNT, None, decision="denied", locked=name)
+
     def notebook(self, person: Person, what: str) -> None:
         """Enter what became of a person's notebooks: one word."""
         self._enter(Event.NOTEBOOK, person, what=what)

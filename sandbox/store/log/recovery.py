@@ -98,7 +98,7 @@ def recover(
         identity.rename(database, known.origin, signer.public.name)
         request = f"recover-{size}"
         spent = write_off(database, f"{by.name}/{request}", totals, now)
-        revoked = Accounts(database).revoke_all(now)
+        revoked = Accounts(database).shut(now)
         told = {"before": known.origin, "entries": size, "signed": head.size, "head": note, "proved": proved}
         told |= {"key": signer.public.text, "tokens": revoked}
         told["spent"] = {charge.account: [str(charge.amount), str(charge.delta)] for charge in spent}

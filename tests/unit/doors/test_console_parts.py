@@ -43,7 +43,7 @@ def test_bars_stay_within_their_picture_and_in_order(rows: list[Bar]) -> None:
         assert all(0 <= float(x) <= WIDTH for x in re.findall(r"[MH](-?[0-9.]+)", path.get("d", "")))
     highest = max(range(len(rows)), key=lambda i: abs(rows[i].value))
     widths = [float(mark.get("width", "")) for mark in drawn]
-    assert widths[highest] == max(widths)
+    assert widths[highest] >= max(widths) - 0.11  # of a pixel: both ends are rounded to a tenth
 
 
 def test_a_chart_says_in_words_what_it_shows() -> None:

@@ -37,11 +37,11 @@ class House:
 
     def guess(self, times: int, address: str = HOME) -> None:
         for number in range(times):
-            assert self.reception.who(f"ds_guess{number}", address) is None
+            assert self.reception.bearer(f"ds_guess{number}", address) is None
 
     def refused(self, token: str = "ds_guess", address: str = HOME) -> bool:
         try:
-            self.reception.who(token, address)
+            self.reception.bearer(token, address)
         except Refusal as refusal:
             return refusal.reasons[0].code is Code.TRIES
         return False
@@ -62,7 +62,7 @@ def test_after_so_many_wrong_tokens_an_address_is_refused_and_the_store_not_aske
 
 def test_a_token_that_was_valid_lately_is_not_held_up(house: House) -> None:
     mine, new = house.token("li"), house.token("wang")
-    assert house.reception.who(mine, HOME) is not None
+    assert house.reception.bearer(mine, HOME) is not None
     house.guess(TRIES)
     assert not house.refused(mine)
     assert house.refused(new) and not house.refused(new, ELSEWHERE)
@@ -89,9 +89,9 @@ def test_a_clock_that_jumps_back_gives_no_try(house: House) -> None:
 
 def test_a_token_that_was_revoked_is_known_no_more(house: House) -> None:
     mine = house.token("li")
-    assert house.reception.who(mine, HOME) is not None
-    house.accounts.revoke_all(house.now)
-    assert house.reception.who(mine, HOME) is None
+    assert house.reception.bearer(mine, HOME) is not None
+    house.accounts.shut(house.now)
+    assert house.reception.bearer(mine, HOME) is None
     house.guess(TRIES - 1)
     assert house.refused(mine)
 

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import insert, select, text, update
 
 from sandbox.errors import Code, Refusal
-from sandbox.store.accounts import Accounts
+from sandbox.policy.scopes import Scope
+from sandbox.store.accounts import Accounts, Bearer
 from sandbox.store.audit import AuditLog, Event
 from sandbox.store.database import Database
 from sandbox.store.freezes import Freezes
@@ -126,7 +127,7 @@ def test_it_is_refused_then_goes_on_under_a_name_of_its_own(restored: Restored) 
 
 def test_nothing_is_left_of_any_budget_and_everything_is_decided_anew(restored: Restored) -> None:
     accounts, ledger = Accounts(restored.database), Ledger(restored.database)
-    assert accounts.who(restored.token, NOW) == OPERATOR
+    assert accounts.bearer(restored.token, NOW) == Bearer(OPERATOR, Scope.ALL)
     found = restored.recover()
     assert found is not None
     spent = {c.account: (c.amount, c.delta) for c in found.spent}
@@ -138,7 +139,7 @@ def test_nothing_is_left_of_any_budget_and_everything_is_decided_anew(restored: 
     assert held is not None
     assert (held.spent, held.delta_spent, held.limit) == (100, 9, 80)
     assert ledger.orphans() == ()
-    assert accounts.who(restored.token, NOW) is None
+    assert accounts.bearer(restored.token, NOW) is None
     (freeze,) = Freezes(restored.database).active()
     assert (freeze.reason, freeze.by) == ("the disk died", "bureau")
 

@@ -107,7 +107,7 @@ def test_a_session_ends_with_its_token(accounts: Accounts, sessions: Sessions) -
     first, second = sessions.begin(brief, NOW), sessions.begin(long, NOW)
     assert sessions.who(first, CONSOLE, end - TICK) == ANN
     assert sessions.who(first, CONSOLE, end) is None
-    accounts.revoke_all(NOW)
+    accounts.shut(NOW)
     assert sessions.who(second, CONSOLE, NOW) is None
 
 
@@ -115,3 +115,19 @@ def test_a_person_of_another_role_has_it_at_once(accounts: Accounts, sessions: S
     secret, moved = sessions.begin(token, NOW), Person("ann", "operator", "晋数金科")
     accounts.change(moved)
     assert sessions.who(secret, CONSOLE, NOW) == moved
+
+
+def test_a_session_without_a_token_lives_by_itself(
+    sessions: Sessions, accounts: Accounts, token: str
+) -> None:
+    by_token = sessions.begin(token, NOW)
+    admitted = sessions.admit(ANN, NOW)
+    assert sessions.token(by_token) == accounts.tokens("ann")[0].id
+    assert sessions.token(admitted) is None and sessions.token("guess") is None
+    further = sessions.follow(admitted, NOTEBOOKS, NOW)
+    assert further is not None
+    accounts.revoke(accounts.tokens("ann")[0].id, NOW)
+    assert sessions.who(by_token, CONSOLE, NOW) is None
+    assert sessions.who(admitted, CONSOLE, NOW) == ANN == sessions.who(further, NOTEBOOKS, NOW)
+    sessions.end_all("ann", NOW)
+    assert sessions.who(admitted, CONSOLE, NOW) is None is sessions.who(further, NOTEBOOKS, NOW)

@@ -141,6 +141,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("role", sa.String(), nullable=False),
         sa.Column("organisation", sa.String(), nullable=False),
+        sa.Column("disabled", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
@@ -232,6 +233,47 @@ def upgrade() -> None:
     )
     op.create_index("case_steps_by_case", "case_steps", ["case_id", "id"], unique=False)
     op.create_table(
+        "identities",
+        sa.Column("issuer", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("linked", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["person"],
+            ["people.name"],
+        ),
+        sa.PrimaryKeyConstraint("issuer", "subject"),
+    )
+    op.create_index("identities_by_person", "identities", ["person"], unique=False)
+    op.create_table(
+        "passwords",
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("salt", sa.LargeBinary(), nullable=False),
+        sa.Column("verifier", sa.LargeBinary(), nullable=False),
+        sa.Column("factor", sa.LargeBinary(), nullable=False),
+        sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("wrong", sa.Integer(), nullable=False),
+        sa.Column("locked", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["person"],
+            ["people.name"],
+        ),
+        sa.PrimaryKeyConstraint("person"),
+    )
+    op.create_table(
+        "recovery_codes",
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("used", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["person"],
+            ["people.name"],
+        ),
+        sa.PrimaryKeyConstraint("hash"),
+    )
+    op.create_index("recovery_codes_by_person", "recovery_codes", ["person"], unique=False)
+    op.create_table(
         "reservation_charges",
         sa.Column("request", sa.String(), nullable=False),
         sa.Column("account", sa.String(), nullable=False),
@@ -255,6 +297,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("person", sa.String(), nullable=False),
         sa.Column("label", sa.String(), nullable=False),
+        sa.Column("scope", sa.String(), nullable=False),
         sa.Column("issued", sa.BigInteger(), nullable=False),
         sa.Column("expires", sa.BigInteger(), nullable=True),
         sa.Column("revoked", sa.BigInteger(), nullable=True),
@@ -271,7 +314,7 @@ def upgrade() -> None:
         sa.Column("login", sa.LargeBinary(), nullable=False),
         sa.Column("door", sa.String(), nullable=False),
         sa.Column("person", sa.String(), nullable=False),
-        sa.Column("token", sa.LargeBinary(), nullable=False),
+        sa.Column("token", sa.LargeBinary(), nullable=True),
         sa.Column("begun", sa.BigInteger(), nullable=False),
         sa.Column("seen", sa.BigInteger(), nullable=False),
         sa.Column("ended", sa.BigInteger(), nullable=True),
@@ -286,6 +329,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("hash"),
     )
     op.create_index("sessions_by_login", "sessions", ["login"], unique=False)
+    op.create_index("sessions_by_person", "sessions", ["person"], unique=False)
     op.execute("INSERT INTO log_head (id, size) VALUES (0, 0)")
     for statement in fences.statements(op.get_bind().dialect.name):
         op.execute(statement)
