@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+import statistics
 from functools import cache
 
 import duckdb
@@ -107,16 +108,18 @@ def test_dates_in_the_middle_are_near_the_truth_and_in_their_intervals(text: str
 
 
 def test_the_first_and_the_last_day() -> None:
-    (row,) = Asked(crowd(), "SELECT MIN(day), MAX(day), MIN(moment), MAX(moment) FROM visit").answer()
+    asked = Asked(crowd(), "SELECT MIN(day), MAX(day), MIN(moment), MAX(moment) FROM visit")
+    rows = [row for _ in range(9) for row in asked.answer()]
     ends = (
         dt.date(2015, 1, 1),
         dt.date(2024, 11, 8),
         dt.datetime(2020, 1, 1),
         dt.datetime(2020, 1, 7, 5, 59),
     )
-    for found, true in zip(row, ends, strict=False):
-        assert abs(found - true) < dt.timedelta(days=100)
-    assert row[4:] == (None,) * 4
+    for place, true in enumerate(ends):
+        # One answer in a hundred is further off; that five of nine are: one run in ten millions.
+        assert statistics.median(abs(row[place] - true) for row in rows) < dt.timedelta(days=100)
+    assert all(row[4:] == (None,) * 4 for row in rows)
 
 
 def test_no_row_no_quantile_but_an_answer() -> None:
