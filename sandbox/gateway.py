@@ -19,6 +19,7 @@ from sandbox.admission import Admission, Stoppable, Turn
 from sandbox.casework.desk import CaseDesk
 from sandbox.casework.documents import in_force as in_force_now
 from sandbox.casework.month import month as month_of
+from sandbox.casework.people import People
 from sandbox.casework.products import Products
 from sandbox.casework.register import register
 from sandbox.casework.supervision import Report, supervision
@@ -99,6 +100,7 @@ class Gateway:
             Freezes(self.database),
         )
         self.accounts = Accounts(self.database)
+        self.people = People(self.database, self.accounts, audit, utc_now)
         self._cases = Cases(self.database, audit)
         self.casework = CaseDesk(self.database, self._cases, home.policies, utc_now)
         self.products = Products(self.database, audit, self.documents, self.query, utc_now)
@@ -293,8 +295,16 @@ class Gateway:
         return found
 
     def watch(self) -> None:
-        """Stop every query that a freeze in force forbids, whoever froze, by whichever process."""
-        for turn in self._admission.turns():
+        """Stop every query that a freeze in force forbids, or whose asker may come in no more.
+
+        Whoever froze or disabled, by whichever process.
+        """
+        turns = self._admission.turns()
+        out = {entry.person.name for entry in self.accounts.entries() if entry.disabled} if turns else ()
+        for turn in turns:
+            if turn.request.person.name in out:
+                turn.stop(Reason(Code.WHO))
+                continue
             context = self._contexts[turn.request.grant][1]
             organisation = turn.request.person.organisation
             frozen = self.store.freezes.frozen(turn.request.grant, context.datasets, organisation)

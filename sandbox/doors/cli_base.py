@@ -19,6 +19,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
+from sandbox.casework.people import People
 from sandbox.doors.http_shield import incident
 from sandbox.doors.ports import Gateway, open_gateway
 from sandbox.doors.terminal import Language, Terminal, languages
@@ -56,6 +57,11 @@ class Office:
         """Refuse with ``Code.ROLE`` anyone whose role may not do this."""
         check(self.person, action)
 
+    @property
+    def people(self) -> People:
+        """Who has an account, and how they come in."""
+        return People(self.database, self.accounts, AuditLog(self.database), utc_now)
+
     def note(self, kind: Event, **facts: object) -> None:
         """Write what was done at this machine into the audit log."""
         who = self.person
@@ -85,10 +91,12 @@ def office(home: Home, name: str) -> Iterator[Office]:
     database = Database(home.store)
     try:
         accounts = Accounts(database)
-        person = next((p for p in accounts.people() if p.name == name), None)
-        if person is None:
+        entry = next((e for e in accounts.entries() if e.person.name == name), None)
+        if entry is None:
             raise refuse(Code.NOT_FOUND, f"person {name}")
-        yield Office(home, database, person, accounts)
+        if entry.disabled is not None:
+            raise refuse(Code.WHO, f"{name} is disabled", "act as another, with --as", "请以 --as 指定他人")
+        yield Office(home, database, entry.person, accounts)
     finally:
         database.close()
 

@@ -82,7 +82,14 @@ class NotebookService:
         self._server: uvicorn.Server | None = None
         self._bound = _bound(settings.host, settings.notebooks.port if port is None else port)
         self.port: Final[int] = self._bound.getsockname()[1]
-        self.rooms = Rooms(home.notebooks, settings.notebooks, self.line, examples, gateway.desk.notebook)
+        self.rooms = Rooms(
+            home.notebooks,
+            settings.notebooks,
+            self.line,
+            examples,
+            gateway.desk.notebook,
+            lambda name: accounts.person(name, clock()) is not None,
+        )
         secure = bool(settings.tls.certificate)
         self.door: NotebookDoor = NotebookDoor(
             self.rooms,

@@ -10,6 +10,7 @@ import datetime as dt
 from typing import Protocol
 
 from sandbox.casework.desk import CaseDesk
+from sandbox.casework.people import People
 from sandbox.casework.products import Products
 from sandbox.casework.supervision import Report
 from sandbox.catalogue import Catalogue
@@ -106,6 +107,11 @@ class Gateway(Protocol):
     @property
     def casework(self) -> CaseDesk:
         """Cases: documents on their way into force, and incidents."""
+        ...
+
+    @property
+    def people(self) -> People:
+        """Who has an account, and how they come in."""
         ...
 
     @property

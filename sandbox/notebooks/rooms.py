@@ -59,16 +59,19 @@ class Rooms:
         line: Line,
         examples: Callable[[str], Path | None],
         told: Callable[[Person, str], None],
+        known: Callable[[str], bool],
     ) -> None:
         """``folder``: of all homes.  ``examples``: what a new home begins with, by language, if anything.
 
         ``told``: who is to know what became of whose room: ``started``, ``ended``, or a limit that it met.
+        ``known``: whether somebody of this name may still come in.
         """
         self._folder = folder
         self._settings = settings
         self._line = line
         self._examples = examples
         self._told = told
+        self._known = known
         self._rooms: dict[str, Room] = {}
         self._people: dict[str, Person] = {}
         self._lock = threading.Lock()
@@ -215,7 +218,7 @@ class Rooms:
                     WATCH.error("a room's end is not on record: %s", trouble.reasons[0].code.id)
 
     def _look(self, name: str, room: Room) -> None:
-        if not room.alive:
+        if not room.alive or not self._known(name):
             with self._door(name):
                 if self._rooms.get(name) is room:
                     self._close(name)

@@ -243,6 +243,8 @@ def test_a_path_too_long_for_sockets_is_refused(tmp_path: Path, monkeypatch: pyt
 
 def test_no_more_run_than_may_however_many_come_at_once(house: House) -> None:
     settings = replace(house.home.settings, notebooks=replace(house.home.settings.notebooks, most=1))
+    for name in ("one", "two", "three"):
+        house.accounts.issue(Person(name, "analyst", PEOPLE[AIR].organisation), "t", utc_now())
     with closing(house.hosting(replace(house.home, settings=settings))) as service:
 
         def came(name: str) -> bool:
@@ -256,6 +258,20 @@ def test_no_more_run_than_may_however_many_come_at_once(house: House) -> None:
             assert sum(crowd.map(came, ["one", "two", "three"])) == 1
         (name,) = service.rooms.people()
         assert came(name)  # whose room runs comes back to it
+
+
+def test_the_room_of_who_is_disabled_ends(house: House, service: NotebookService) -> None:
+    lab = Lab(house, service, Person("fired", "analyst", PEOPLE[AIR].organisation))
+    lab.kernel()
+    assert lab.person.name in service.rooms.people()
+    bureau = Person("zhao", "bureau", "数据局")
+    house.accounts.issue(bureau, "t", utc_now())
+    house.gateway.people.disable(bureau, "fired")
+    deadline = time.monotonic() + 30
+    while lab.person.name in service.rooms.people():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    lab.close()
 
 
 def test_nobody_comes_in_while_the_service_ends(house: House) -> None:

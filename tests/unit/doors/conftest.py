@@ -18,6 +18,7 @@ import pytest
 
 from sandbox.casework.desk import CaseDesk
 from sandbox.casework.month import month as month_of
+from sandbox.casework.people import People
 from sandbox.casework.products import Products
 from sandbox.casework.register import register
 from sandbox.casework.supervision import Report, supervision
@@ -128,6 +129,7 @@ class SimpleGateway:
         policies = folder / "policies"
         policies.mkdir(exist_ok=True)
         self.casework = CaseDesk(database, Cases(database, self._log), policies, lambda: NOW)
+        self.people = People(database, Accounts(database), self._log, lambda: NOW)
         self.products = Products(database, self._log, self.documents, self.query, lambda: NOW)
         self.asked: list[Request] = []
         self.filters: list[LogFilter] = []

@@ -234,6 +234,28 @@ def test_people_come_with_a_token_that_is_shown_once(home: Path) -> None:
     assert sum(e.kind == "account" for e in _log(home)) >= 3
 
 
+def test_people_are_changed_shut_out_and_let_in_again(home: Path) -> None:
+    run("people", "add", "wang", "--role", "owner", "--organisation", "o")
+    narrow = json_of(run("people", "token", "wang", "--scope", "query", "--json"))["token"]
+    assert run("people", "token", "wang", "--scope", "king").exit_code == 2
+    assert run("people", "change", "wang", "--role", "operator", "--organisation", "p").exit_code == 0
+    assert run("people", "change", "wang", "--role", "king", "--organisation", "p").exit_code == 2
+    assert run("people", "unlock", "wang").exit_code == 13
+    assert json_of(run("people", "disable", "wang", "--json")) == {"disabled": "wang"}
+    told = {p["name"]: p for p in json_of(run("people", "list", "--json"))["people"]}["wang"]
+    assert (told["role"], told["organisation"], told["password"]) == ("operator", "p", False)
+    assert told["disabled"] is not None and {t["scope"] for t in told["tokens"]} == {"all", "query"}
+    assert "disable" in run("people", "list").stdout
+    assert run("budget", "--as", "wang").exit_code == 18
+    assert "wang" in run("people", "enable", "wang", "--lang", "en").stdout
+    assert run("budget", "--as", "wang").exit_code == 0
+    fresh = run("people", "reset", "wang").stdout.strip().split("\n")[-1]
+    assert fresh.startswith("ds_") and fresh != narrow
+    told = {p["name"]: p for p in json_of(run("people", "list", "--json"))["people"]}["wang"]
+    assert [t["revoked"] is None for t in told["tokens"]].count(True) == 1
+    assert run("people", "disable", "bureau").exit_code != 0  # oneself
+
+
 def test_freezing_stops_and_lifting_takes_two(home: Path) -> None:
     run("people", "add", "zhao", "--role", "bureau", "--organisation", "bureau")
     drilled = json_of(run("freeze", "grant", GRANT, "--reason", "drill", "--drill", "--json"))

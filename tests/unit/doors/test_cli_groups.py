@@ -37,7 +37,7 @@ def written(words: tuple[str, ...]) -> list[str]:
     line = list(words)
     for param in ALL[words].params:
         if param.required:
-            word = {"scope": "grant", "kind": "grant", "verb": "submit"}.get(param.name, "1")
+            word = {"scope": "grant", "kind": "grant", "verb": "submit", "role": "owner"}.get(param.name, "1")
             line += [param.opts[0], word] if param.opts[0].startswith("--") else [word]
     return line
 
