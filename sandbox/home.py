@@ -26,6 +26,7 @@ VARIABLE: Final = "SANDBOX_HOME"
 FLOOR_VARIABLE: Final = "SANDBOX_WORKER_FLOOR"
 FLOORS: Final = ("box", "kernel", "process")
 LOGS: Final = ("plain", "json")
+SECOND_FACTORS: Final = ("offered", "required")
 DEFAULT: Final = Path("var/sandbox")
 STORE: Final = "store.db"
 _URL: Final = "postgresql://"
@@ -103,6 +104,11 @@ scratch_mb = 256
 most = 10
 idle_minutes = 60
 
+# Whether a token opens the console ("offered": a password with a second factor may be set), or that password
+# is set first ("required").  Programs come with tokens.  登录控制台是否须先设置第二因素。
+[accounts]
+second_factor = "offered"
+
 # The service's own log on standard error: "plain" lines or "json".  Where OpenTelemetry traces are sent, such
 # as "http://127.0.0.1:4318/v1/traces" (OTLP); "": nowhere.  服务日志格式；链路追踪地址，空为不发送。
 [observe]
@@ -169,6 +175,13 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class Signing:
+    """How people come in.  ``second_factor``: one of ``SECOND_FACTORS``."""
+
+    second_factor: str = "offered"
+
+
+@dataclass(frozen=True, slots=True)
 class Observe:
     """Form of the service's log (``plain`` or ``json``), and the collector that is sent traces; "": none."""
 
@@ -207,6 +220,7 @@ class Settings:
     witness: Witness = field(default_factory=Witness)
     retention: Retention = field(default_factory=Retention)
     notebooks: Notebooks = field(default_factory=Notebooks)
+    accounts: Signing = field(default_factory=Signing)
     observe: Observe = field(default_factory=Observe)
 
 
@@ -367,7 +381,7 @@ def read_settings(data: bytes) -> Settings:
     return replace(Settings(**top), **parts)
 
 
-_Part = Worker | Queue | Tls | Encryption | Witness | Retention | Notebooks | Observe
+_Part = Worker | Queue | Tls | Encryption | Witness | Retention | Notebooks | Signing | Observe
 
 _TABLES: Final[dict[str, type[_Part]]] = {
     "worker": Worker,
@@ -377,6 +391,7 @@ _TABLES: Final[dict[str, type[_Part]]] = {
     "witness": Witness,
     "retention": Retention,
     "notebooks": Notebooks,
+    "accounts": Signing,
     "observe": Observe,
 }
 
@@ -423,7 +438,7 @@ def _read(
 _MAY_BE_EMPTY: Final = frozenset(
     {"tls.certificate", "tls.key", "encryption.key", "notebooks.url", "observe.traces"}
 )
-_ONE_OF: Final = {"worker.floor": FLOORS, "observe.logs": LOGS}
+_ONE_OF: Final = {"worker.floor": FLOORS, "accounts.second_factor": SECOND_FACTORS, "observe.logs": LOGS}
 
 
 def _check_key(value: str, wrong: list[Reason]) -> None:

@@ -22,6 +22,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from sandbox.console import (
+    account,
     answers,
     ask,
     audits,
@@ -33,6 +34,7 @@ from sandbox.console import (
     logs,
     notebooks,
     owner,
+    people,
     supervision,
 )
 from sandbox.console.locale import Locale, spoken
@@ -45,9 +47,8 @@ from sandbox.doors.reception import Reception, caller
 from sandbox.errors import Code, Reason, Refusal, refuse
 from sandbox.model import Person
 from sandbox.policy import scopes
-from sandbox.policy.roles import check
+from sandbox.policy.roles import Action, check
 from sandbox.policy.scopes import Scope
-from sandbox.store.accounts import Accounts
 
 NOBODY: Final = Person("", "", "")
 LANGUAGE: Final = "ds_language"
@@ -59,6 +60,7 @@ STATIC: Final = Path(__file__).parent / "static"
 
 PAGES: Final[tuple[Page, ...]] = (
     *door.PAGES,
+    *account.PAGES,
     *catalogue.PAGES,
     *ask.PAGES,
     *notebooks.PAGES,
@@ -66,6 +68,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *budgets.PAGES,
     *logs.PAGES,
     *bureau.PAGES,
+    *people.PAGES,
     *cases.PAGES,
     *audits.PAGES,
     *owner.PAGES,
@@ -78,12 +81,12 @@ class Console:
     """What pages ask, and how they are painted."""
 
     gateway: Gateway
-    accounts: Accounts
     reception: Reception
     clock: Callable[[], dt.datetime]
     painter: Painter
     kept: answers.Kept
     lodging: Lodging | None
+    strict: bool
 
     def render(self, template: str, visit: Visit, facts: Mapping[str, object]) -> str:
         """A template, filled in."""
@@ -106,13 +109,14 @@ class Console:
 def mount(
     app: Starlette,
     gateway: Gateway,
-    accounts: Accounts,
     reception: Reception,
     clock: Callable[[], dt.datetime],
     lodging: Lodging | None = None,
+    *,
+    strict: bool = False,
 ) -> None:
-    """Put the console where browsers find it."""
-    app.mount(HOME, create_console(gateway, accounts, reception, clock, lodging))
+    """Put the console where browsers find it.  ``strict``: for those who came with a second factor alone."""
+    app.mount(HOME, create_console(gateway, reception, clock, lodging, strict=strict))
     app.router.add_route(HOME, lambda _: RedirectResponse(HOME + "/", 308), include_in_schema=False)
 
 
@@ -128,13 +132,14 @@ class Files(StaticFiles):
 
 def create_console(
     gateway: Gateway,
-    accounts: Accounts,
     reception: Reception,
     clock: Callable[[], dt.datetime],
     lodging: Lodging | None,
+    *,
+    strict: bool,
 ) -> Starlette:
     """The application, to be mounted at ``HOME``."""
-    console = Console(gateway, accounts, reception, clock, Painter(_version()), answers.Kept(), lodging)
+    console = Console(gateway, reception, clock, Painter(_version()), answers.Kept(), lodging, strict)
     routes = [Route(page.path, _endpoint(console, page), methods=[page.method]) for page in PAGES]
     app = Starlette(routes=[Mount("/static", Files(directory=STATIC)), *routes])
     app.add_exception_handler(HTTPException, _missing(console))
@@ -167,6 +172,8 @@ def _answer(console: Console, page: Page, request: Request, fields: Mapping[str,
         if page.action is not None:
             check(visit.person, page.action)
             scopes.check(visit.scope, page.action)
+            if page.action is not Action.ACCOUNT and console.strict and visit.lightly:
+                return sealed(visit.go("/account"))
         if page.method == "POST":
             visit.checked()
         return sealed(page.answer(visit))

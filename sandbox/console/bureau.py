@@ -1,4 +1,4 @@
-"""The bureau's pages: today, freezes, policies, people."""
+"""The bureau's pages: today, freezes, policies."""
 
 from __future__ import annotations
 
@@ -162,13 +162,6 @@ def policy_diff(visit: Visit) -> Response:
     )
 
 
-def people(visit: Visit) -> Response:
-    """Everyone, with their tokens, without secrets."""
-    accounts = visit.console.accounts
-    listed = [(person, accounts.tokens(person.name)) for person in accounts.people()]
-    return visit.page("people.html", listed=listed)
-
-
 PAGES: Final[tuple[Page, ...]] = (
     get("/today", Action.ALERTS, today),
     get("/freezes", Action.FREEZES, freezes),
@@ -176,5 +169,4 @@ PAGES: Final[tuple[Page, ...]] = (
     post("/freezes/lift", Action.FREEZE, lift),
     get("/policies", Action.POLICIES, policies),
     post("/policies", Action.POLICIES, policy_diff),
-    get("/people", Action.PEOPLE, people),
 )

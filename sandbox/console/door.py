@@ -54,12 +54,18 @@ def login(visit: Visit) -> Response:
 
 
 def enter(visit: Visit) -> Response:
-    """Sign in with an access token."""
-    onward = ours(visit.field("next"))
-    token, reception = visit.field("token"), visit.console.reception
+    """Sign in, with a password and a code, or with an access token."""
+    onward, reception = ours(visit.field("next")), visit.console.reception
+    if name := visit.field("name"):
+        given = visit.fields.get("password", ""), visit.field("code")
+        person = reception.enter(name, *given, caller(visit.request))
+        if person is None:
+            return _form(visit, onward, wrong="password")
+        return come(visit, onward, reception.sessions.admit(person, visit.now))
+    token = visit.field("token")
     found = reception.bearer(token, caller(visit.request)) if token else None
     if found is None:
-        return _form(visit, onward, wrong=True)
+        return _form(visit, onward, wrong="token")
     scopes.check(found.scope, Action.ACCOUNT)
     if reception.local(found.person.name):
         hint, zh = "sign in with your password; tokens are for programs", "请使用密码登录；令牌仅供程序使用"
@@ -94,7 +100,7 @@ def language(visit: Visit) -> Response:
     return response
 
 
-def _form(visit: Visit, onward: str, *, wrong: bool = False) -> Response:
+def _form(visit: Visit, onward: str, *, wrong: str = "") -> Response:
     """The form, bound to this browser by a cookie."""
     if not nonce(visit.request):
         response = RedirectResponse(str(visit.request.url.include_query_params(next=onward)), 303)

@@ -63,6 +63,12 @@ class Visit:
         url = self.request.url
         return ours(url.path + (f"?{url.query}" if url.query and self.request.method == "GET" else ""))
 
+    @property
+    def lightly(self) -> bool:
+        """Whether a token alone let the visitor in, without a second factor."""
+        sessions = self.console.reception.sessions
+        return "authorization" in self.request.headers or sessions.token(self.credential) is not None
+
     def checked(self) -> None:
         """Refuse a form that one of our pages did not make for this visitor."""
         if not hmac.compare_digest(self.csrf.encode(), self.field("csrf").encode("utf-8", "replace")):
@@ -91,6 +97,14 @@ class Visit:
     def go(self, path: str, **parameters: str) -> Response:
         """Go on to another page of the console."""
         return RedirectResponse(address(path, **parameters), 303)
+
+
+def lasting(visit: Visit) -> dt.timedelta | None:
+    """The days in a form; ``None`` where none are given.  Refuses ``REQUEST``."""
+    text = visit.field("days")
+    if text and not (text.isascii() and text.isdigit() and len(text) < 6):
+        raise refuse(Code.REQUEST, "the days", "a whole number", "请填写整数")
+    return dt.timedelta(days=int(text)) if text else None
 
 
 Answering = Callable[[Visit], Response]

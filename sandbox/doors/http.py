@@ -293,8 +293,13 @@ def create_app(
     clock: Clock = utc_now,
     traces: tracing.Traces | None = None,
     lodging: Lodging | None = None,
+    *,
+    strict: bool = False,
 ) -> App:
-    """The application.  The caller closes the gateway, the traces, and the ``lodging``: notebooks, if any."""
+    """The application.  The caller closes the gateway, the traces, and the ``lodging``: notebooks, if any.
+
+    ``strict``: the console is open to those who came with a second factor alone.
+    """
     reception = Reception(accounts, gateway.desk, clock)
     app = App(Door(gateway, reception, clock), traces or tracing.Traces())
     for path, endpoint in _ENDPOINTS.items():
@@ -309,7 +314,7 @@ def create_app(
             response_class=Response,
             name=path.rsplit("/", 1)[-1],
         )
-    mount(app, gateway, accounts, reception, clock, lodging)
+    mount(app, gateway, reception, clock, lodging, strict=strict)
     return app
 
 

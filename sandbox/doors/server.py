@@ -74,7 +74,9 @@ def server(
     The caller ends traces and notebooks, which are served from now on.
     """
     settings = home.settings
-    app = create_app(gateway, accounts, traces=traces, lodging=None if notebooks is None else notebooks.door)
+    strict = settings.accounts.second_factor == "required"
+    lodging = None if notebooks is None else notebooks.door
+    app = create_app(gateway, accounts, traces=traces, lodging=lodging, strict=strict)
     if notebooks is not None:
         notebooks.serve(app)
     config = uvicorn.Config(

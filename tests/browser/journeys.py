@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from base64 import b32decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from tests.browser.visitor import Visitor
 
@@ -125,6 +130,45 @@ def audit(v: Visitor) -> None:
     v.see("audit")
 
 
+def account(v: Visitor) -> None:
+    """The bureau adds somebody, who comes with a token, sets a password, and comes back with it."""
+    name, words = f"new-{v.lang}", "correct horse battery"
+    v.sign_in("bureau")
+    v.open("/people")
+    v.page.fill("#name", name)
+    v.page.fill("#organisation", "晋数金科有限公司")
+    v.press("添加", "Add")
+    token = v.page.locator("pre.once").inner_text().strip()
+    v.see("token")
+    v.sign_out()
+    v.page.fill("#token", token)
+    v.press("登录", "Sign in")
+    v.page.get_by_role("link", name=name).click()
+    v.see("account")
+    factor = b32decode(v.page.locator("code.id").inner_text())
+    v.page.fill("#new", words)
+    v.page.fill("#again", words)
+    v.page.fill("#code", TOTP(factor, 6, SHA1(), 30).generate(int(time.time())).decode())
+    v.press("启用密码登录", "Sign in with these from now on")
+    code = v.page.locator("pre.once").inner_text().split()[0]
+    v.see("recovery-codes")
+    v.page.get_by_role("link", name=v.t("已保存，继续", "Kept; go on")).click()
+    v.page.get_by_text(v.t("使用密码登录", "With a password")).click()
+    v.page.fill("#name", name)
+    v.page.fill("#password", words)
+    v.page.fill("#code", code)
+    v.see("password")
+    v.press("用密码登录", "Sign in with password")
+    v.reads("程序用的令牌", "Tokens for programs")
+    v.see("account-with-password")
+    v.sign_out()
+    v.sign_in("bureau")
+    v.open(f"/person?name={name}")
+    v.see("person")
+    v.press("停用", "Disable")
+    v.reads("已停用", "disabled")
+
+
 def owner(v: Visitor) -> None:
     """An owner reads who may use its data, what was asked and what was released."""
     v.sign_in("owner")
@@ -212,6 +256,7 @@ JOURNEYS: Final[tuple[Callable[[Visitor], None], ...]] = (
     freeze,
     policies,
     audit,
+    account,
     owner,
     apply,
     notebooks,

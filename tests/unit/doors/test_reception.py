@@ -9,6 +9,8 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from sandbox.doors import reception
 from sandbox.doors.reception import AGAIN, TRIES, Reception
@@ -17,6 +19,8 @@ from sandbox.model import Person
 from sandbox.store.accounts import Accounts
 from sandbox.store.database import Database
 from sandbox.store.log.desk import Desk
+from sandbox.store.passwords import STEP, seal
+from sandbox.store.passwords import TRIES as LIMIT
 from tests.unit.doors.conftest import NOW, Client
 
 HOME, ELSEWHERE = "192.0.2.1", "192.0.2.2"
@@ -29,7 +33,8 @@ class House:
         self.now = NOW
         self.came: list[Person | None] = []
         self.accounts = Accounts(database)
-        desk = cast(Desk, SimpleNamespace(came=self.came.append))
+        self.locked: list[str] = []
+        desk = cast(Desk, SimpleNamespace(came=self.came.append, locked=self.locked.append))
         self.reception = Reception(self.accounts, desk, lambda: self.now)
 
     def token(self, name: str) -> str:
@@ -145,3 +150,26 @@ def test_no_other_site_may_read_or_send(client: Client) -> None:
     ):
         assert not [name for name in answer.headers if name.lower().startswith("access-control")]
     assert client.request("OPTIONS", "/v1/queries", headers=origin).status_code == 405
+
+
+def test_passwords_cost_tries_too_and_what_locks_an_account_is_entered(house: House) -> None:
+    ann, factor = Person("ann", "analyst", "o"), bytes(20)
+    house.token("ann")
+    assert not house.reception.local("ann")
+    code = TOTP(factor, 6, SHA1(), STEP).generate(int(NOW.timestamp())).decode()
+    passwords = house.accounts.passwords
+    passwords.put(ann, seal(ann, "correct horse battery", factor, code, NOW), NOW)
+    (spare, *_) = passwords.renew(ann)
+    assert house.reception.local("ann")
+    assert house.reception.enter("ann", "correct horse battery", spare, HOME) == ann
+    assert house.came == [ann]
+    for number in range(LIMIT):
+        assert house.locked == []
+        assert house.reception.enter("ann", f"wrong {number}", "1", ELSEWHERE) is None
+    assert house.locked == ["ann"]
+    for _ in range(TRIES - LIMIT):
+        assert house.reception.enter("nobody", "wrong", "1", ELSEWHERE) is None
+    assert house.locked == ["ann"]
+    with pytest.raises(Refusal) as caught:
+        house.reception.enter("nobody", "wrong", "1", ELSEWHERE)
+    assert caught.value.code is Code.TRIES

@@ -91,6 +91,19 @@ def test_a_stop_ends_the_run_at_once(gateway: Gateway, door: Callable[[Gateway, 
     assert {("cancel", ()), ("refusal", ("DS-704",))} <= set(recorded(gateway))
 
 
+def test_who_is_disabled_loses_the_run_and_others_do_not(gateway: Gateway) -> None:
+    gateway.accounts.issue(PERSON, "test", dt.datetime.now(dt.UTC))
+    worker = stuck(gateway)
+    with asking(gateway) as asked:
+        gateway.watch()
+        assert not asked.done()
+        gateway.people.disable(BUREAU, PERSON.name)
+        gateway.watch()
+        assert codes(asked.result(LATE_S)) == ["WHO"]
+    assert not worker.alive
+    assert ("refusal", ("DS-801",)) in recorded(gateway)
+
+
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """A shell that starts a job in the background lets it ignore interrupts."""

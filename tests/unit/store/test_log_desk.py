@@ -76,6 +76,11 @@ def test_who_comes_is_entered_once_in_a_while(house: House) -> None:
     assert house.audit.size() == size + 7  # and is itself an alarm
 
 
+def test_what_locked_an_account_is_entered(house: House) -> None:
+    house.desk.locked("ann")
+    assert last(house) == ("account", "", "denied", {"locked": "ann"})
+
+
 def test_a_start_says_what_was_made_again(house: House) -> None:
     house.desk.started("0.1")
     kind, _, decision, told = last(house)
