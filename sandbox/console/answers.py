@@ -19,6 +19,7 @@ from sandbox.doors import forms, screens, wire
 from sandbox.doors.values import Value, columns_of, margins_of, shown, with_margin
 from sandbox.errors import Code, refuse
 from sandbox.model import Answer, Person
+from sandbox.policy.documents import Product
 from sandbox.policy.roles import Action
 from sandbox.recent import Recent
 
@@ -30,10 +31,11 @@ MOST_BARS: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An answer, with the text that asked for it."""
+    """An answer, with the text that asked for it; or the product, whose text its recipients do not see."""
 
     answer: Answer
-    sql: str
+    sql: str = ""
+    product: Product | None = None
 
 
 class Kept:
@@ -42,10 +44,10 @@ class Kept:
     def __init__(self) -> None:
         self._recent: Recent[tuple[str, str], Held] = Recent(KEPT_CELLS)
 
-    def put(self, person: Person, answer: Answer, sql: str) -> None:
+    def put(self, person: Person, answer: Answer, sql: str = "", product: Product | None = None) -> None:
         """Keep an answer for the one who asked."""
         cells = answer.table.num_rows * answer.table.num_columns
-        self._recent.put((person.name, answer.request), Held(answer, sql), 1000 + cells)
+        self._recent.put((person.name, answer.request), Held(answer, sql, product), 1000 + cells)
 
     def get(self, person: Person, request: str) -> Held:
         """The answer to this person's request.  Refuses ``NOT_FOUND``."""
@@ -155,7 +157,7 @@ def _chart(found: Answer, column: int, say: Locale) -> str | None:
 
 
 PAGES: Final[tuple[Page, ...]] = (
-    get("/answers/{id}", Action.ASK, answer),
-    get("/answers/{id}/table.csv", Action.ASK, as_csv),
-    get("/answers/{id}/receipt.json", Action.ASK, receipt),
+    get("/answers/{id}", Action.PRODUCTS, answer),  # whoever received one, asked for or as a product
+    get("/answers/{id}/table.csv", Action.PRODUCTS, as_csv),
+    get("/answers/{id}/receipt.json", Action.PRODUCTS, receipt),
 )

@@ -35,6 +35,7 @@ from sandbox.console import (
     notebooks,
     owner,
     people,
+    products,
     supervision,
 )
 from sandbox.console.locale import Locale, spoken
@@ -65,6 +66,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *ask.PAGES,
     *notebooks.PAGES,
     *answers.PAGES,
+    *products.PAGES,
     *budgets.PAGES,
     *logs.PAGES,
     *bureau.PAGES,

@@ -25,6 +25,7 @@ ITEMS: Final = (
     Item("/catalogue", Words("目录", "Catalogue"), Action.CATALOGUE),
     Item("/ask", Words("查询", "Query"), Action.ASK),
     Item("/notebooks", Words("笔记本", "Notebooks"), Action.NOTEBOOKS),
+    Item("/products", Words("产品", "Products"), Action.PRODUCTS),
     Item("/log", Words("日志", "Log"), Action.LOG),
     Item("/budgets", Words("预算", "Budgets"), Action.BUDGETS),
     Item("/cases", Words("申请与审核", "Cases"), Action.CASES),

@@ -17,6 +17,7 @@ SECOND: Final = Person("bureau-2", "bureau", "bureau")
 OWNER: Final = Person("owner", "owner", "省医疗保障局")
 AVIATION: Final = Person("operator-air", "operator", "晋航数据服务有限公司")
 CREDIT: Final = Person("operator-credit", "operator", "晋数金科有限公司")
+HEALTH: Final = Person("operator-health", "operator", "山西健康数据运营有限公司")
 ANALYST: Final = Person("analyst", "analyst", "山西健康数据运营有限公司")
 
 CAST: Final[tuple[tuple[Person, Words], ...]] = (
@@ -25,6 +26,7 @@ CAST: Final[tuple[tuple[Person, Words], ...]] = (
     (OWNER, Words("数源单位", "the owner of the data")),
     (AVIATION, Words("运营单位，授权 G-FLIGHTS-DP", "an operator, grant G-FLIGHTS-DP")),
     (CREDIT, Words("运营单位，授权 G-2025-022", "an operator, grant G-2025-022")),
+    (HEALTH, Words("运营单位，授权 G-2025-017", "an operator, grant G-2025-017")),
     (ANALYST, Words("分析师，授权 G-2025-017", "an analyst, grant G-2025-017")),
 )
 

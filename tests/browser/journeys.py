@@ -207,6 +207,56 @@ def apply(v: Visitor) -> None:
     v.reads("生效", "in force")
 
 
+PRODUCT: Final = """kind: product
+id: ID
+grant: G-2025-017
+title: {zh: 各年龄段就诊人数, en: Patients by age band}
+form: table
+query:
+  sql: |
+    SELECT p.age_band, COUNT(DISTINCT c.person_id) AS patients
+    FROM claim c JOIN person p ON p.person_id = c.person_id
+    WHERE c.settle_date >= :since GROUP BY p.age_band ORDER BY p.age_band
+  parameters: {since: date}
+schedule: monthly
+to: [省内商业保险公司]
+fee: {basis: cost-plus, price: 1200, per: month, unit: CNY}
+"""
+
+
+def product(v: Visitor) -> None:
+    """An operator applies for a product, the bureau approves it, and it is received and billed."""
+    id = v.t("P-017-1", "P-017-2")
+    v.sign_in("operator-health")
+    v.go("产品", "Products")
+    v.page.get_by_role("link", name=v.t("申请新产品", "Apply for a product")).click()
+    v.page.fill("#text", PRODUCT.replace("ID", id))
+    v.press("立案", "Open the case")
+    v.press("提交审核", "Submit")
+    v.reads("待审", "submitted")
+    v.sign_out()
+    v.sign_in("bureau")
+    v.go("申请与审核", "Cases")
+    v.page.get_by_role("row", name=id).get_by_role("link").click()
+    v.press("批准", "Approve")
+    v.reads("生效", "in force")
+    v.sign_out()
+    v.sign_in("operator-health")
+    v.go("产品", "Products")
+    v.see("products")
+    v.page.get_by_role("link", name=id).click()
+    v.page.fill("#p-since", "2024-01-01")
+    v.see("product")
+    v.press("获取并计费", "Receive, and be billed")
+    v.reads("保证了什么，没有保证什么", "What is guaranteed, and what is not")
+    assert v.page.locator("table.answer tbody tr").count() == 4
+    v.see("delivered")
+    v.go("产品", "Products")
+    v.page.get_by_role("link", name=v.t("月度结算", "Monthly statement")).click()
+    v.reads("1200 CNY", "1200 CNY")
+    v.see("statement")
+
+
 def notebooks(v: Visitor) -> None:
     """An analyst opens a notebook from the console, asks in it, and ends the server."""
     v.sign_in("analyst")
@@ -259,6 +309,7 @@ JOURNEYS: Final[tuple[Callable[[Visitor], None], ...]] = (
     account,
     owner,
     apply,
+    product,
     notebooks,
 )
 PLAIN: Final = (without_scripts,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ from typer.testing import CliRunner
 from sandbox.casework.month import ZONE
 from sandbox.doors.cli import app
 from sandbox.doors.http import create_app
-from sandbox.home import create_home
+from sandbox.doors.ports import open_gateway
+from sandbox.home import create_home, open_home
 from sandbox.model import Person
 from sandbox.store.accounts import Accounts
 from sandbox.store.database import Database
+from sandbox.store.freezes import Scope
+from tests.support.console import Browser, Marks
 from tests.unit.doors.conftest import NOW, Client, SimpleGateway
 
 DATASET = """
@@ -241,3 +245,45 @@ def test_the_command_line_takes_a_case_to_its_end_and_delivers(home: Path, tmp_p
     run("supervision", "运营公司", month, "--pdf", str(tmp_path), exit=18)
     run("supervision", "运营公司", "now", exit=18)
     assert run("register", "--csv").startswith("case,kind") and "organisation" in run("register")
+
+
+def test_products_are_received_and_billed_at_the_console(home: Path) -> None:
+    (home / "policies" / "codes.yaml").write_text(DATASET, encoding="utf-8")
+    (home / "policies" / "products.yaml").write_text(PRODUCTS, encoding="utf-8")
+    rows = home / "sources" / "code.csv"
+    rows.write_text("no\n1\n2\n3\n", encoding="utf-8")
+    run("ingest", "codes", "--source", f"code={rows}")
+    now = dt.datetime.now(dt.UTC)
+    with (
+        closing(open_gateway(open_home(home))) as gateway,
+        closing(Database(open_home(home).store)) as database,
+    ):
+        accounts = Accounts(database)
+        client = Client(create_app(gateway, accounts))
+        carl = Browser(client, accounts, Person("carl", "operator", "银行"), now)
+        assert "P-1" in carl.get("/products").text
+        page = Marks(carl.get("/products/P-1").text)
+        assert page.wrong() == [] and "1.5 CNY a month" in page.text and "SELECT" not in page.text
+        wrong = carl.post("/products/P-1", {"p-least": "<b>x"})
+        assert wrong.status_code == 400 and 'value="&lt;b&gt;x"' in wrong.text
+        assert carl.post("/products/P-1", {"p-least": "1", "p-more": "1"}).status_code == 400
+        got = carl.post("/products/P-1", {"p-least": "1"})
+        assert got.status_code == 303, got.text
+        place = got.headers["location"].removeprefix("/console")
+        answer = carl.get(place)
+        assert answer.status_code == 200 and "SELECT" not in answer.text and "First" in answer.text
+        assert carl.get(place + "/table.csv").text.splitlines()[1:] == ["2", "3"]
+        assert carl.get(place + "/receipt.json").status_code == 200
+        bill = Marks(carl.get("/statement").text)
+        assert bill.wrong() == [] and "Total 1.5 CNY" in bill.text and "银行" in bill.text
+        assert "Nothing was delivered" in carl.get("/statement?month=2020-01").text
+        assert carl.get("/statement?month=x").status_code == 400
+        bea = Browser(client, accounts, Person("bureau", "bureau", "bureau"), now)
+        assert "not delivered to your organisation" in bea.get("/products/P-1").text
+        assert bea.post("/products/P-1", {"p-least": "1"}).status_code == 404
+        other = Browser(client, accounts, Person("dora", "analyst", "别家"), now)
+        assert other.get("/products/P-1").status_code == 404 and "P-1" not in other.get("/products").text
+        assert other.get(place).status_code == 404
+        gateway.freeze(Person("bob", "bureau", "bureau"), Scope.GRANT, "G-1", "stop")
+        frozen = carl.post("/products/P-1", {"p-least": "2"})
+        assert frozen.status_code == 423 and "stop" in frozen.text
