@@ -10,8 +10,10 @@ from typing import Final
 
 from starlette.responses import Response
 
+from sandbox.casework.month import ZONE
 from sandbox.console.page import Page, get, post
 from sandbox.console.proposal import proposed
+from sandbox.console.skeletons import skeleton
 from sandbox.console.visit import Visit
 from sandbox.doors import filters
 from sandbox.errors import Code, Refusal, refuse
@@ -65,7 +67,9 @@ def fresh(visit: Visit) -> Response:
     kind = _kind(visit.asked("kind"))
     if not can_open(kind, visit.person):
         raise refuse(Code.ROLE)
-    return visit.page("case_new.html", kind=kind, kinds=KINDS, text="", reasons=(), incident="")
+    documents = visit.console.gateway.documents()
+    text = skeleton(kind, visit.person, documents, visit.now.astimezone(ZONE).date())
+    return visit.page("case_new.html", kind=kind, kinds=KINDS, text=text, reasons=(), incident="")
 
 
 def opened(visit: Visit) -> Response:

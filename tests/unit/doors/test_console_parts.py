@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -14,9 +15,12 @@ from sandbox.catalogue import Kind, Use
 from sandbox.console.charts import WIDTH, Bar, Step, bars, burn
 from sandbox.console.locale import Locale, spoken
 from sandbox.console.logs import Line, difference
+from sandbox.console.skeletons import skeleton
 from sandbox.console.terms import Terms
-from sandbox.model import Words
-from sandbox.policy.documents import Mode, Release, Share
+from sandbox.model import Person, Words
+from sandbox.policy.documents import Documents, Mode, Release, Share
+from sandbox.policy.load import Source, read
+from sandbox.policy.workflow.states import Kind as Case
 from sandbox.store.audit import Event
 from sandbox.store.freezes import Scope
 
@@ -109,3 +113,23 @@ def test_every_fixed_word_is_known_in_both_languages() -> None:
 def test_two_texts_line_by_line() -> None:
     lines = list(difference("SELECT a\nFROM t", "SELECT b\nFROM t"))
     assert lines == [Line("-", "SELECT a"), Line("+", "SELECT b"), Line("", "FROM t")]
+
+
+def test_a_new_application_begins_with_a_document_that_holds() -> None:
+    files = [f for f in Path("policies").glob("*/*.yaml") if not f.name.endswith(".queries.yaml")]
+    sources = [Source(str(f), f.read_text(encoding="utf-8")) for f in files]
+    documents, today = read(sources).documents, dt.date(2026, 11, 24)
+    size = len(documents.grants) + len(documents.products)
+    for grant in documents.grants:
+        person = Person("o", "operator", grant.to)
+        for kind in (Case.GRANT, Case.PRODUCT):
+            text = skeleton(kind, person, documents, today)
+            found = read([*sources, Source("new", text)])
+            assert found.mistakes == (), text
+            assert len(found.documents.grants) + len(found.documents.products) == size + 1
+    stranger = Person("x", "operator", "别家")
+    assert skeleton(Case.PRODUCT, stranger, documents, today) == ""
+    known = Person("o", "operator", documents.grants[0].to)
+    assert skeleton(Case.PRODUCT, known, documents, dt.date(2099, 1, 1)) == ""
+    assert skeleton(Case.GRANT, stranger, Documents(), today) == ""
+    assert skeleton(Case.INCIDENT, stranger, documents, today) == ""
