@@ -7,7 +7,7 @@ Invariants:
 - after ``TRIES`` wrong entries in a row an account takes none for ``LOCKED``, the right one included; each
   further wrong one locks it again.  What is counted and what is let in are decided in one transaction, so
   that many guesses at a time get no more tries than one after another;
-- an unknown name, a locked account and a wrong entry take the same time and get the same answer.
+- an unknown name, a locked account and a wrong entry each take one derivation, and get the same answer.
 """
 
 from __future__ import annotations

@@ -6,13 +6,14 @@ import datetime as dt
 from base64 import b32decode
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 
 from sandbox.errors import Code, Refusal
 from sandbox.model import Person
@@ -96,7 +97,8 @@ def test_after_so_many_wrong_ones_the_right_one_is_refused_for_a_while(passwords
     assert local is not None and local.locked == LATER + LOCKED
     assert passwords.enter("ann", WORDS, code(LATER), LATER) is None
     over = LATER + LOCKED
-    assert passwords.local("ann", over).locked is None  # type: ignore[union-attr]
+    local = passwords.local("ann", over)
+    assert local is not None and local.locked is None
     assert passwords.enter("ann", "wrong", "1", over) is None
     local = passwords.local("ann", over)
     assert local is not None and local.locked == over + LOCKED
@@ -181,8 +183,8 @@ def test_what_is_right_for_a_password_that_just_changed_is_wrong(
 
     unsealed, other = module._unsealed, seal(ANN, "another horse entirely", FACTOR, code(NOW), NOW)
 
-    def slowly(password: str, kept: object) -> bytes | None:
-        found = unsealed(password, kept)  # type: ignore[arg-type]
+    def slowly(password: str, kept: Row[Any] | None) -> bytes | None:
+        found = unsealed(password, kept)
         passwords.put(ANN, other, NOW)
         return found
 
@@ -197,9 +199,9 @@ def test_an_account_that_is_removed_meanwhile_is_nobody(
 
     unsealed = module._unsealed
 
-    def slowly(password: str, kept: object) -> bytes | None:
+    def slowly(password: str, kept: Row[Any] | None) -> bytes | None:
         passwords.remove("ann")
-        return unsealed(password, kept)  # type: ignore[arg-type]
+        return unsealed(password, kept)
 
     monkeypatch.setattr(module, "_unsealed", slowly)
     assert passwords.enter("ann", WORDS, code(LATER), LATER) is None
